@@ -6,6 +6,7 @@ readers end, the store closes last. SIGTERM and SIGINT stop the engine; a second
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import resource
@@ -25,9 +26,9 @@ from engine.api.app import make_app
 from engine.api.context import Context
 from engine.assembly import Engine, assemble
 from engine.config import Config
+from engine.edge.listener import listen
 from engine.errors import StorageFailed, leaves
 from engine.http.control_requests import Started
-from engine.http.listener import listen
 from engine.http.server import serve_http, url_of
 from engine.log import to_stderr as log_to_stderr
 from engine.msa.door import Listeners as DoorListeners
@@ -50,8 +51,11 @@ LAST_RESORT = 5.0
 """Seconds after the grace time at which a stop that still hangs ends the process, with exit code 1."""
 SWITCH_SECONDS = 0.001
 """How long a worker thread may hold the interpreter: a request needs it about twenty times until its answer."""
+LARGE_BLOCK = 1024**2
+"""Octets from which a block of memory is one of its own."""
 STUCK_SHOWN = 10
 """Most tasks named if a stop hangs."""
+_M_MMAP_THRESHOLD = -3  # malloc.h of glibc
 
 
 def serve(config: Config, file: Path | None = None) -> int:
@@ -63,6 +67,7 @@ def serve(config: Config, file: Path | None = None) -> int:
     folder = Path(config.store.path)
     database.prepare_folder(folder)
     _take_all_descriptors()
+    _give_large_blocks_back()
     sys.setswitchinterval(SWITCH_SECONDS)
     here = Path.cwd()
     with database.lock_folder(folder), control_socket.opened(folder, here) as door:
@@ -242,6 +247,17 @@ def _stuck() -> list[str]:
 
 def _packages(frame: FrameType) -> list[str]:
     return str(frame.f_globals.get("__name__", "")).split(".")
+
+
+def _give_large_blocks_back() -> None:
+    """Have the C library take large blocks from the system and give them back, as it does at first.
+
+    Once it has freed one, glibc takes blocks of that size from its heap, which then stays as large as a few attachments
+    in pieces. Another C library has no `mallopt`, and nothing changes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 def _take_all_descriptors() -> None:

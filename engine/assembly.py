@@ -16,12 +16,13 @@ from engine.accounts.account import Account
 from engine.accounts.form_links import FormLinks
 from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
+from engine.accounts.proxy_choice import Routes
 from engine.accounts.reauth import Reauth
 from engine.accounts.registry import Registry
-from engine.accounts.routes import Routes
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
 from engine.config import Config
+from engine.edge.wrong_tokens import WrongTokens
 from engine.egress import Egress
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
@@ -31,11 +32,9 @@ from engine.export.files import ExportFiles
 from engine.export.service import Exports
 from engine.gateways.gateway import RunningGateway
 from engine.gateways.registry import Gateways
-from engine.hosts import Hosts
 from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
-from engine.http.wrong_tokens import WrongTokens
 from engine.model.message import OnDoubt
 from engine.msa.door import Door
 from engine.msa.handover import HandOver
@@ -60,10 +59,12 @@ from engine.queue.session_slots import SessionSlots
 from engine.sandbox.provider import Sandbox
 from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
 from engine.signed_links import LinkKeys
+from engine.silent_hosts import Hosts
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
 from engine.submission.composer import Composer
+from engine.submission.gateway_choice import GatewayChoice
 from engine.submission.mail_links import MailLinks
 from engine.submission.mailbox_files import Room
 from engine.submission.reference_reading import References
@@ -135,12 +136,12 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     room = Room(config.http.bodies, Path(config.store.path), world)
     submissions = Submissions(
         Composer(bodies.heavy, world),
-        References(store, config.http.max_body, room, bodies.heavy, world),
+        References(store, settings, config.http.max_body, room, bodies.heavy, world),
         MailLinks(settings, link_keys, store),
         Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
         routes,
         lambda: settings.values.delivery_attempts or config.retry.attempts,
-        lambda gateway: gateways.get(gateway) is not None,
+        GatewayChoice(lambda gateway: gateways.get(gateway) is not None),
         OnDoubt(config.queue.on_doubt),
         world,
     )
@@ -149,6 +150,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     )
     hand_over = HandOver(submissions, registry.get, ledger.spool, world)
     spool_above = config.store.spool_above
+    door = Door(config.msa, logins, hand_over, ledger.spool, spool_above, world) if config.msa.enabled else None
     context = Context(
         store=store,
         world=world,
@@ -157,11 +159,12 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         bodies=bodies,
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=wrong_tokens,
+        ports={} if door is None else {"smtpDoor": lambda: door.listens},
         registry=registry,
         gateways=gateways,
         settings=settings,
         submissions=submissions,
-        door=Door(config.msa, logins, hand_over, ledger.spool, spool_above, world) if config.msa.enabled else None,
+        door=door,
         outbox=outbox,
         pauses=dispatch.pauses,
         webhooks=webhooks,

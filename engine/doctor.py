@@ -26,8 +26,8 @@ import msgspec
 from engine.commands.client import healthy
 from engine.commands.target import EngineTarget
 from engine.config import Config
+from engine.edge.listener import opened, privileged_port
 from engine.errors import ConfigError, NoFile
-from engine.http.listener import opened, privileged_port
 from engine.isotime import iso
 from engine.msa.certificate import Certificate
 from engine.store import database, files, sealed, vault_keys

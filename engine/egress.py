@@ -20,10 +20,10 @@ import trio
 
 from engine.config import Network
 from engine.errors import NetworkError, NetworkKind
-from engine.hosts import Hosts
 from engine.proxies.proxy import Proxy
 from engine.proxies.route import DIRECT, Route
 from engine.proxies.tunnel import through
+from engine.silent_hosts import Hosts
 from engine.world import Dial, World
 
 RESOLVE_SECONDS = 5.0

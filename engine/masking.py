@@ -13,8 +13,8 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 
-from engine.schema.servers import MASK
-
+MASK = "******"
+"""What stands in answers, logs and events in place of a secret."""
 LAYERS = 3
 """Most layers of nested escapes that are decoded."""
 SHORT = 4

@@ -15,15 +15,21 @@ import trio
 
 from engine.errors import DamagedSecret
 from engine.model.settings import STORED_NAMES, Settings, read
+from engine.schema.settings import SECRETS
 from engine.store import sealed, settings
 from engine.store.vault import Vault
 from engine.store.writer import Store
 
 log = logging.getLogger("engine.settings")
 
-_SEALED_OF_WEBHOOKS = ("webhooks", "webhooks_custom_headers", "service_secret")
-SEALED = (*_SEALED_OF_WEBHOOKS, "proxy_url", "auth_server")
-WEBHOOK_SETTINGS = (*_SEALED_OF_WEBHOOKS, "webhooks_enabled", "webhook_events", "inbox_new_only")
+WEBHOOK_SETTINGS = (
+    "webhooks",
+    "webhooks_custom_headers",
+    "service_secret",
+    "webhooks_enabled",
+    "webhook_events",
+    "inbox_new_only",
+)
 ROUTE_SETTINGS = ("proxy_enabled", "proxy_url", "local_addresses", "imap_strategy", "smtp_strategy")
 """The settings that determine routes to mail servers."""
 _UNREADABLE = {"queue_paused": True}
@@ -73,7 +79,7 @@ class SettingsBook:
         return self.values.webhooks_enabled is True and self.unreadable.isdisjoint(WEBHOOK_SETTINGS)
 
     def _seal(self, name: str, value: Any) -> Any:
-        if name not in SEALED or value is None:
+        if name not in SECRETS or value is None:
             return value
         text = msgspec.json.encode(value).decode()
         return {sealed.SEALED: self._vault.seal("", sealed.setting_field(STORED_NAMES[name]), text)}

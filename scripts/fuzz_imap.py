@@ -38,7 +38,7 @@ from engine.imap.uid_sets import expanded  # noqa: E402
 from engine.mail.arf import read_feedback  # noqa: E402
 from engine.mail.decode import body_text, header_text  # noqa: E402
 from engine.mail.dsn import read_delivery_status  # noqa: E402
-from engine.mail.fields import fields  # noqa: E402
+from engine.mail.header_reading import fields  # noqa: E402
 from engine.sasl import Credentials, mechanisms  # noqa: E402
 
 SECONDS_EACH = 1.0

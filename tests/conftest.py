@@ -15,6 +15,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from dealing import dealt
 from real.certificates import Certificates
 from real.dovecot import Dovecot
 from real.engine_process import EngineProcess
@@ -38,8 +39,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first, so that no process is left with it when the others have nothing to take over."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """What waits is begun first, by each of the processes that test at the same time."""
+    items[:] = dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
 @contextlib.contextmanager

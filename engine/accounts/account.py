@@ -15,23 +15,24 @@ import msgspec
 import trio
 
 from engine.accounts import registration as records
-from engine.accounts.account_states import AccountState
-from engine.accounts.commands import Commands
-from engine.accounts.connection import AccountConnection
 from engine.accounts.ehlo_name import ehlo_name
 from engine.accounts.follow_ups import FollowUps
 from engine.accounts.heartbeat import Heartbeat, Learnt
+from engine.accounts.idling_connection import AccountConnection
+from engine.accounts.imap_sessions import Sessions
+from engine.accounts.leased_connections import Commands
 from engine.accounts.ledger import Ledger
-from engine.accounts.probe import probe, watch_sending
+from engine.accounts.oauth_login import SignIn
 from engine.accounts.protocol_log import ProtocolLog
 from engine.accounts.reauth import Reauth
+from engine.accounts.refused_login import RefusedLogin
 from engine.accounts.restarts import restarted
 from engine.accounts.sent_copies import SentCopies
 from engine.accounts.server_access import ServerAccess
-from engine.accounts.sessions import Sessions
-from engine.accounts.sign_in import SignIn
+from engine.accounts.smtp_login_probe import probe, watch_sending
 from engine.accounts.status import Status
 from engine.log import concerns
+from engine.model.account_states import AccountState
 from engine.model.message import LaneId, Message
 from engine.model.registration import Registration, ServerName, SmtpServer
 from engine.model.waiting import Waiting
@@ -81,7 +82,8 @@ class Account:
         self._settings = settings
         self._world = access.world
         store, imap = ledger.store, access.imap
-        self.status = Status(row, store, ledger.journal, ledger.changes, self._world, imap.give_up_refused)
+        refused = RefusedLogin(row.refused_since, imap.give_up_refused, self._world)
+        self.status = Status(row, store, ledger.journal, ledger.changes, self._world, refused)
         self.status.reauth_url = lambda tx: reauth.url_in(tx, self.record)
         self.sign_in = SignIn(record, oauth, access, self.status)
         self.status.signed_in = self.sign_in.user_at

@@ -29,9 +29,9 @@ import trio
 from engine.accounts import message_ids
 from engine.accounts.arrival_contents import add_contents, wants_more
 from engine.accounts.bounce_reports import Follow, is_report, read_report, told_before
-from engine.accounts.changes_under_way import MessageChanges
 from engine.accounts.message_summary import summary
 from engine.accounts.observed_changes import API, scope
+from engine.accounts.requested_changes_under_way import MessageChanges
 from engine.accounts.unreadable_messages import (
     BASICS,
     DESCRIPTION,
@@ -48,7 +48,7 @@ from engine.imap.fetched import Fetched
 from engine.imap.limits import UID_BITS
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.uid_sets import ranges
-from engine.mail.fields import fields
+from engine.mail.header_reading import fields
 from engine.settings import SettingsBook
 from engine.store import mailboxes, requested_arrivals
 from engine.store.mailboxes import MailboxRow
@@ -194,6 +194,8 @@ class Arrivals:
         if one is None:
             await self._missing(row, uid, retries)
             taken.uids.append(uid)
+        elif one.placeholder and await self._vanished(session, [uid]):
+            await self._pass_over(row, [uid], taken)
         else:
             await self._announce(session, row, [one], taken)
 
@@ -245,7 +247,7 @@ class Arrivals:
                 session.refuses_ids()
         if refusal is not None:
             full, _ = await self._ask(session, row, uid, ENVELOPE, (*BASIC, "ENVELOPE"))
-        return full if full is not None and _describes(full) else known
+        return full if full is not None and full.described else known
 
     async def _ask(
         self, session: ImapSession, row: MailboxRow, uid: int, question: str, items: Sequence[str]
@@ -274,7 +276,7 @@ class Arrivals:
 
         async def heed(found: list[Fetched]) -> None:
             for each in found:
-                if _describes(each):
+                if each.described:
                     waiting[each.uid] = each
                     taken.flags.pop(each.uid, None)
                 elif each.flags is not None:
@@ -416,9 +418,3 @@ class Arrivals:
     def _asks_more(self, session: ImapSession, row: MailboxRow, one: Fetched) -> bool:
         """Whether the server has to be asked again to tell of a message."""
         return wants_more(self._settings.values, one, session) or is_report(row, one)
-
-
-def _describes(one: Fetched) -> bool:
-    """Whether this is the answer to our FETCH, and not an unsolicited report of flags."""
-    told = (one.size, one.internal_date, one.envelope, one.structure)
-    return bool(one.sections) or any(each is not None for each in told)

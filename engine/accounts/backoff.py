@@ -16,8 +16,8 @@ import random
 import trio
 
 from engine.errors import EngineError, LoginRefused
-from engine.hosts import Hosts, Via, unanswered
 from engine.imap.session import CommandRefused
+from engine.silent_hosts import Hosts, Via, unanswered
 
 SURVIVED = 300.0
 WORKED = 10.0

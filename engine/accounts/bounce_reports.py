@@ -31,7 +31,7 @@ from engine.mail.arf import FeedbackReport, read_feedback
 from engine.mail.bounce_categories import ACTIONS, bounce_type, category
 from engine.mail.decode import header_text
 from engine.mail.dsn import LONGEST, DeliveryReport, RecipientStatus, read_delivery_status
-from engine.mail.fields import fields
+from engine.mail.header_reading import fields
 from engine.mail.notice_signs import Sign, may_be, sign
 from engine.mail.notice_text import ORIGINALS, read_notice
 from engine.mail.notices import read_prose

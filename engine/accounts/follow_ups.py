@@ -18,9 +18,9 @@ from collections.abc import Sequence
 
 import trio
 
-from engine.accounts.changing import TRASH, Changer, Marks
-from engine.accounts.located import Locator
 from engine.accounts.message_ids import Place
+from engine.accounts.message_lookup import Locator
+from engine.accounts.requested_changes import TRASH, Changer, Marks
 from engine.errors import NetworkError, Problem, ProtocolError
 from engine.imap.session import CommandRefused, ImapSession
 from engine.store import follow_ups

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from engine.decoding.decode import decode_body
+from engine.decoding.value_checks import email
 from engine.errors import DamagedSecret, EngineError, Fault, Problem
-from engine.http.checks import email
-from engine.http.decode import decode_body
 from engine.schema.authentication import AuthenticationForm
 from engine.settings import SettingsBook
 from engine.signed_links import LONGEST, LinkKeys, as_base64, query_of

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from engine.errors import LoginRefused, NetworkError, NetworkKind
-from engine.hosts import Via
+from engine.silent_hosts import Via
 
 LEASE = 3.0
 SHORTEST_LEASE = 0.1

@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from engine.field_errors import FieldErrors, FieldPath
+from engine.masking import MASK
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.schema.servers import MASK, Auth
+from engine.schema.servers import Auth
 from engine.schema.sign_in import OAuthLogin, OAuthUpdate
 
 

@@ -17,7 +17,7 @@ from engine.isotime import iso
 from engine.mail.auto_reply import is_auto_reply
 from engine.mail.dates import read_date
 from engine.mail.decode import header_text, parameter
-from engine.mail.fields import fields
+from engine.mail.header_reading import fields
 
 _BOOLEANS = {"\\flagged": "flagged", "\\answered": "answered", "\\draft": "draft"}
 _PKCS7 = ("application/pkcs7-mime", "application/x-pkcs7-mime")

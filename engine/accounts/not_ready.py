@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.accounts.account_states import AccountState
+from engine.model.account_states import AccountState
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -13,8 +13,8 @@ import msgspec
 import trio
 from msgspec import UNSET
 
-from engine.accounts.clear_text import is_loopback
 from engine.accounts.remedies import SANDBOX_OFF, Server, Servers
+from engine.accounts.tls_required import is_loopback
 from engine.errors import DamagedSecret, NetworkError, NetworkKind
 from engine.imap.session import ImapEndpoint
 from engine.model.registration import (

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, structs
 from msgspec.structs import replace
 
-from engine.accounts.clear_text import guarded
+from engine.accounts.tls_required import guarded
 from engine.model.limits import SendingLimit
 from engine.model.registration import SERVERS, ImapServer, Login, OAuthSignIn, Registration, SmtpServer, TlsOptions
 from engine.model.webhook import Header

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from engine.accounts import registration as records
 from engine.accounts import registration_changes
 from engine.accounts.account import Account
-from engine.accounts.signing_in import SigningIn
+from engine.accounts.oauth_registration import SigningIn
 from engine.errors import AccountGone, AccountUnreadable, Problem
 from engine.events.journal import Journal
 from engine.field_errors import invalid

@@ -62,16 +62,20 @@ def search_keys(query: SearchQuery, capabilities: Collection[str]) -> Keys:
     return keys or ["ALL"]
 
 
-def needs_threads(query: SearchQuery, capabilities: Collection[str]) -> str | None:
+def needs_threads(query: SearchQuery, capabilities: Collection[str], *, by_message: bool = False) -> str | None:
     """The server's threading algorithm, if it is needed to find `thread_id`; None if it is not.
 
-    Raises `Problem` 422 if the server has neither thread ids nor THREAD.
+    `by_message`: the id is that of a message, by which it is found also where threads have ids, since a server may have
+    none for its own (Cyrus without `conversations`). Raises `Problem` 422 if the server has neither thread ids nor
+    THREAD.
     """
-    if query.thread_id is UNSET or {GMAIL, OBJECT_IDS} & set(capabilities):
+    if query.thread_id is UNSET or GMAIL in capabilities or (OBJECT_IDS in capabilities and not by_message):
         return None
     for algorithm in ("REFERENCES", "REFS"):
         if f"THREAD={algorithm}" in capabilities:
             return algorithm
+    if OBJECT_IDS in capabilities:
+        return None
     raise missing("threadId", f"{OBJECT_IDS} or THREAD=REFERENCES")
 
 

@@ -10,17 +10,17 @@ import trio
 from msgspec.structs import replace
 
 from engine.accounts.backoff import Backoff
+from engine.accounts.imap_sessions import Connector
 from engine.accounts.login_slots import LoginSlots
+from engine.accounts.proxy_choice import Routes
 from engine.accounts.registration import sandbox_off
-from engine.accounts.routes import Routes
-from engine.accounts.sessions import Connector
 from engine.config import Imap
 from engine.egress import Egress
-from engine.hosts import Hosts, Via
 from engine.oauth.http_client import Wire
 from engine.proxies.route import DIRECT, Route
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
+from engine.silent_hosts import Hosts, Via
 from engine.transport import Endpoint
 from engine.world import Dial, World
 

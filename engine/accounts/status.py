@@ -12,17 +12,18 @@ from typing import Any
 import trio
 
 from engine.accounts import remedies
-from engine.accounts.account_states import AccountState
 from engine.accounts.connection_log import IMAP, SENDING, ConnectionLog
 from engine.accounts.error_comparison import gist
 from engine.accounts.heartbeat import Learnt
 from engine.accounts.login_hints import hint
 from engine.accounts.named_refusals import Who, named
+from engine.accounts.refused_login import RefusedLogin
 from engine.accounts.remedies import Server, Servers
 from engine.errors import EngineError, LoginRefused, NetworkError
 from engine.events.journal import Journal
 from engine.events.state_changes import StateChanges
 from engine.isotime import iso
+from engine.model.account_states import AccountState
 from engine.oauth.errors import TokenError, Trouble
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, command, error_code, error_text
 from engine.store import accounts
@@ -48,7 +49,7 @@ class Status:
         journal: Journal,
         changes: StateChanges,
         world: World,
-        give_up_refused: float,
+        refused: RefusedLogin,
     ) -> None:
         self.account = row.id
         self.created = row.created
@@ -59,7 +60,7 @@ class Status:
         self.last_error = row.last_error
         self.smtp_status = row.smtp_status
         self.sync_time = row.sync_time
-        self.refused_since = row.refused_since
+        self.refused = refused
         self.sending: dict[str, Any] = row.sending or _sending(AccountState.INIT, row.created, None)
         self.servers = Servers()
         self.story = ConnectionLog(row.id, world)
@@ -73,9 +74,6 @@ class Status:
         self._world = world
         self.provider_files_sent = row.files_sent
         """Whether the provider files sent mail itself."""
-        self._give_up_refused = give_up_refused
-        # A wall clock that jumps ahead while the engine runs must not make the login count as given up.
-        self._clock = world.now() - trio.current_time()
         self._told = _told_before(row)
         """The gist of the last announced error of IMAP and of the SMTP login; the two are independent."""
         self._logged_in = row.initialized and row.last_error is None
@@ -101,16 +99,10 @@ class Status:
     def forget_error(self) -> None:
         """The registration has changed, so an earlier error may be announced again."""
         self.last_error = None
-        self.refused_since = None
+        self.refused.over()
         self._told.clear()
         self._logged_in = False
         self.story.changed()
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the IMAP server has refused the login for so long that no further attempt is made unprompted."""
-        limit = self._give_up_refused
-        return bool(limit) and self.refused_since is not None and self._now() - self.refused_since >= limit
 
     async def logged_in(self, user: str) -> None:
         """Note an accepted login; it is announced the first time and after an error."""
@@ -147,7 +139,7 @@ class Status:
             self.initialized = True
             self.state = AccountState.CONNECTED
             self.last_error = None
-            self.refused_since = None
+            self.refused.over()
             self._told.pop(_IMAP, None)
             self.sync_time = now
 
@@ -178,10 +170,10 @@ class Status:
                 self._add_hint(shown, server)
         if self.servers.imap is not None:
             self.story.failed(IMAP, shown)
-        if not refused:
-            self.refused_since = None
-        elif self.refused_since is None or self._told.get(_IMAP) != gist(shown):
-            self.refused_since = self._now()
+        if refused:
+            self.refused.again(same=self._told.get(_IMAP) == gist(shown))
+        else:
+            self.refused.over()
         await self._announce(_IMAP, "authenticationError" if needs_somebody else "connectError", shown)
         self.state = AccountState.AUTHENTICATION_ERROR if needs_somebody else AccountState.CONNECT_ERROR
 
@@ -191,7 +183,7 @@ class Status:
         That the grant is gone was announced when it was found out; what is wrong with the app is announced by the app.
         """
         shown, gone = self._shown(error), error.trouble is Trouble.GRANT_GONE
-        self.refused_since = None
+        self.refused.over()
         if self.servers.imap is not None:
             self.story.failed(IMAP, shown)
         else:
@@ -312,9 +304,6 @@ class Status:
         if said := hint(server.host, shown["response"], token=server.member in self.servers.tokens):
             shown["hint"] = said
 
-    def _now(self) -> float:
-        return self._clock + trio.current_time()
-
     async def _announce(self, of: str, event: str, shown: dict[str, Any]) -> None:
         if self._told.get(of) == gist(shown):
             return
@@ -325,7 +314,7 @@ class Status:
             self._logged_in = False
 
         def change(tx: Tx) -> None:
-            accounts.remember(tx, self.account, last_error=self.last_error, refused_since=self.refused_since)
+            accounts.remember(tx, self.account, last_error=self.last_error, refused_since=self.refused.since)
             self._journal.append(tx, event, self.account, shown)
 
         await self._store.commit(change)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.accounts.changing import FOR_GOOD, TRASH
-from engine.accounts.located import Locator
+from engine.accounts.message_lookup import Locator
+from engine.accounts.requested_changes import FOR_GOOD, TRASH
 from engine.errors import Problem
 from engine.imap.session import ImapSession
 from engine.store.mailboxes import MailboxRow

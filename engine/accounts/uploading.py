@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.accounts.changes_under_way import MessageChanges
+from engine.accounts.requested_changes_under_way import MessageChanges
 from engine.imap.session import Appended, CommandRefused, ImapSession
 from engine.store import requested_arrivals
 from engine.store.mailboxes import MailboxRow

@@ -14,12 +14,12 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.accounts import remedies
-from engine.accounts.folders import place
+from engine.accounts.folder_management import place
+from engine.accounts.imap_sessions import NONCE_BYTES
 from engine.accounts.login_hints import hint
 from engine.accounts.named_refusals import Who, named
 from engine.accounts.remedies import Server
 from engine.accounts.server_access import ServerAccess
-from engine.accounts.sessions import NONCE_BYTES
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
 from engine.imap.mailboxes import SUBSCRIBED, Mailbox
 from engine.imap.session import CommandRefused, ImapEndpoint

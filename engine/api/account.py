@@ -12,25 +12,26 @@ from msgspec.structs import asdict, replace
 
 from engine.accounts import registration as records
 from engine.accounts.account import Account
-from engine.accounts.account_states import AccountState
-from engine.accounts.clear_text import insecure
 from engine.accounts.masked_secrets import refuse_masks
-from engine.accounts.route_checks import refuse_way
-from engine.accounts.signing_in import SigningIn
-from engine.accounts.wait import until_connected
+from engine.accounts.oauth_registration import SigningIn
+from engine.accounts.proxy_checks import refuse_way
+from engine.accounts.tls_required import insecure
+from engine.accounts.wait_until_connected import until_connected
 from engine.api.context import Context, find_account
 from engine.api.events import LONGEST_WAIT
 from engine.api.sign_in import consent_url, revoke, shown_sign_in, signing_in
 from engine.api.webhooks import refuse_egress
+from engine.edge.client_disconnect import carry_through
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso
+from engine.masking import MASK
+from engine.model.account_states import AccountState
 from engine.model.registration import SERVERS, ImapServer, Login, Registration, SmtpServer, TlsOptions
 from engine.schema.account import (
     AccountCreate,
@@ -48,7 +49,7 @@ from engine.schema.account import (
 )
 from engine.schema.account_condition import Counters, LastError, Sending, SmtpStatus
 from engine.schema.fields import AccountId, CustomHeader
-from engine.schema.servers import MASK, Auth, ImapConfig, RateLimit, SmtpConfig, Tls
+from engine.schema.servers import Auth, ImapConfig, RateLimit, SmtpConfig, Tls
 from engine.schema.sign_in import OAuthLogin
 from engine.schema.stored_json import shown
 from engine.store import events

@@ -6,20 +6,20 @@ from msgspec import UNSET
 from quart import Response
 
 from engine.accounts import registration as records
-from engine.accounts.account_states import AccountState
 from engine.accounts.autoconfig import autoconfig as find_servers
 from engine.accounts.ehlo_name import ehlo_name
 from engine.accounts.not_ready import REFUSALS
+from engine.accounts.proxy_checks import refuse_proxy
 from engine.accounts.registration_changes import registered
-from engine.accounts.route_checks import refuse_proxy
 from engine.accounts.verify import verify as try_logins
 from engine.api.context import Context, find_account
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
+from engine.model.account_states import AccountState
 from engine.model.registration import SERVERS
 from engine.schema.account import AccountCreate
 from engine.schema.account_actions import (

@@ -8,7 +8,7 @@ from engine.api import operations
 from engine.api.context import Context
 from engine.api.tags import TAGS
 from engine.http import dispatch
-from engine.http.pages import NO_PAGES, Pages
+from engine.http.html_pages import NO_PAGES, Pages
 
 
 def make_app(context: Context, pages: Pages = NO_PAGES) -> QuartTrio:

@@ -6,7 +6,7 @@ from engine.accounts.form_links import LinkTooLong, NoServiceUrl
 from engine.api.context import Context
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.schema.authentication import AuthenticationForm, AuthenticationFormCreated
 from engine.store.tokens import Token

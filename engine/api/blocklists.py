@@ -9,13 +9,13 @@ from msgspec import UNSET
 from quart import request
 
 from engine.api.context import Context, find_account
+from engine.decoding.decode import decode_query
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
 from engine.http.client_address import Addresses, known
-from engine.http.client_disconnect import carry_through
-from engine.http.decode import decode_query
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.schema.blocklists import (

@@ -13,15 +13,15 @@ import trio
 from msgspec import UNSET
 
 from engine.accounts import message_ids
-from engine.accounts.changing import Done, batches
+from engine.accounts.requested_changes import Done, batches
 from engine.accounts.searching import found_in
 from engine.accounts.trash import trash_of
 from engine.api.context import Context
 from engine.api.mailbox_access import Mailbox, changer, leased
 from engine.api.message_changes import ERRORS, FLAGS_REFUSED, made, shown, wishes
-from engine.http.access import Access
+from engine.edge.client_disconnect import carry_through
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.schema.bulk_changes import (
     BulkDelete,

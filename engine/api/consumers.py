@@ -5,10 +5,10 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from engine.api.context import Context
+from engine.decoding.decode import decode_query
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
-from engine.http.access import Access
-from engine.http.client_disconnect import carry_through
-from engine.http.decode import decode_query
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
 from engine.schema.consumers import (

@@ -7,18 +7,18 @@ import hashlib
 import msgspec
 
 from engine.accounts import message_ids
-from engine.accounts.downloading import File, content
-from engine.accounts.located import no_message
-from engine.accounts.route_checks import refuse_way
+from engine.accounts.message_download import File, content
+from engine.accounts.message_lookup import no_message
+from engine.accounts.proxy_checks import refuse_way
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased, read_id
 from engine.api.submit import again, key_of
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
-from engine.http.access import Access
-from engine.http.client_disconnect import carry_through
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.isotime import iso
-from engine.mail.whole import from_raw
+from engine.mail.raw_message import from_raw
 from engine.queue.accept import After
 from engine.queue.idempotency import repeated
 from engine.schema.draft_submit import DraftHeaders, DraftSubmit
@@ -28,9 +28,9 @@ from engine.schema.submit_answers import Idempotency, SubmitAccepted
 from engine.store import idempotency_keys
 from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
+from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.draft import stored_draft
 from engine.submission.raw import message_id_in
-from engine.submission.submissions import refuse_unless_ready
 from engine.submission.terms import terms_of
 
 _DRAFTS, _DRAFT = "\\Drafts", "\\draft"
@@ -75,7 +75,7 @@ async def submit_draft(
     await refuse_way(
         context.access, body.proxy, body.local_address, narrowed=caller is not None and caller.account is not None
     )
-    if context.submissions.gateway(body.gateway) is None:
+    if context.submissions.gateways.of(body.gateway) is None:
         refuse_unless_ready(found)
     most = context.config.http.max_body
     async with leased(context, account, headers) as mailbox:

@@ -12,7 +12,7 @@ from engine.api.context import Context
 from engine.errors import Problem
 from engine.events.reader import Reader
 from engine.http import sse
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.bearer_tokens import Validity
 from engine.http.operation import Encoded, operation
 from engine.schema.events import EventsPage, EventsQuery, names_of

@@ -5,13 +5,13 @@ from __future__ import annotations
 from quart import Response, request
 
 from engine.api.context import Context, find_account
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
-from engine.http.downloads import download as as_download
-from engine.http.downloads import span_of
+from engine.http.file_answers import download as as_download
+from engine.http.file_answers import span_of
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.model.export import Export, ExportStatus, Wanted

@@ -9,15 +9,16 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict, replace
 
 from engine.api.context import Context
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.gateways.gateway import RunningGateway
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso_or_none
+from engine.masking import MASK
 from engine.model.gateway import Gateway
 from engine.model.registration import TlsOptions
 from engine.schema.account_condition import LastError
@@ -33,7 +34,7 @@ from engine.schema.gateways import (
     GatewayUpdated,
 )
 from engine.schema.paging import PageQuery
-from engine.schema.servers import MASK, Tls
+from engine.schema.servers import Tls
 from engine.schema.stored_json import shown
 from engine.store import gateways
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from engine.accounts import registration
 from engine.accounts.account import Account
-from engine.accounts.changing import Changer
-from engine.accounts.folders import Folders, Rules
-from engine.accounts.located import Locator, refused
+from engine.accounts.folder_management import Folders, Rules
 from engine.accounts.message_ids import NoId, Place
+from engine.accounts.message_lookup import Locator, refused
+from engine.accounts.requested_changes import Changer
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.imap.session import CommandRefused, ImapSession

@@ -5,16 +5,16 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
-from engine.accounts.account_states import AccountState
-from engine.accounts.folders import Folders
+from engine.accounts.folder_management import Folders
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, folders, leased
-from engine.http.access import Access
+from engine.edge.client_disconnect import carry_through
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
 from engine.imap.session import ImapSession
+from engine.model.account_states import AccountState
 from engine.schema.fields import AccountId
 from engine.schema.mailboxes import (
     MailboxCreate,

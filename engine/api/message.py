@@ -12,17 +12,17 @@ from quart import Response, request
 
 from engine.accounts import message_ids, message_text
 from engine.accounts.bounce_reports import told_before
-from engine.accounts.changing import Marks
-from engine.accounts.downloading import File, content, file_of, find_part
-from engine.accounts.located import no_message
+from engine.accounts.message_download import File, content, file_of, find_part
+from engine.accounts.message_lookup import no_message
 from engine.accounts.message_summary import TextParts, details, protection
 from engine.accounts.message_text import GLANCES, Wanted, read_text
+from engine.accounts.requested_changes import Marks
 from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, changer, leased, read_id
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
-from engine.http.access import Access
-from engine.http.client_disconnect import carry_through
-from engine.http.downloads import download, span_of
+from engine.http.account_tokens import Access
+from engine.http.file_answers import download, span_of
 from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
 from engine.http.request_lifetime import until_answered
@@ -30,7 +30,7 @@ from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused
 from engine.imap.structure import Structure
 from engine.mail.decode import parameter
-from engine.mail.fields import fields
+from engine.mail.header_reading import fields
 from engine.mail.web_safe import Remote, by_way_of, drop, keep
 from engine.schema.fields import AccountId
 from engine.schema.message import (

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from msgspec import UNSET, UnsetType
 
 from engine.accounts import message_ids
-from engine.accounts.changing import Done, Marks
-from engine.accounts.located import no_message
+from engine.accounts.message_lookup import no_message
+from engine.accounts.requested_changes import Done, Marks
 from engine.accounts.trash import trash_of
 from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, changer, leased, read_id
-from engine.http.access import Access
+from engine.edge.client_disconnect import carry_through
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change, Path
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.schema.fields import AccountId
 from engine.schema.message import MessageId

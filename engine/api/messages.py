@@ -9,11 +9,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from engine.accounts import page_cursor
-from engine.accounts.listing import Asked, Page, looking_for, page_of_all
+from engine.accounts.message_list import Asked, Page, looking_for, page_of_all
 from engine.accounts.message_summary import entry
 from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
 from engine.schema.fields import AccountId

@@ -10,15 +10,16 @@ from msgspec import UNSET
 
 from engine.accounts.verify_app import AppCheck
 from engine.api.context import Context
+from engine.edge.client_disconnect import carry_through
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.field_errors import FieldErrors, FieldPath, invalid
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso
+from engine.masking import MASK
 from engine.oauth.app_book import Made
 from engine.oauth.apps import App
 from engine.oauth.assertions import service_key
@@ -38,7 +39,6 @@ from engine.schema.oauth2 import (
     OAuthAppVerify,
 )
 from engine.schema.paging import PageQuery
-from engine.schema.servers import MASK
 from engine.schema.stored_json import shown
 
 _TAGS = ("OAuth2 Applications",)

@@ -9,14 +9,15 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.api.context import Context
+from engine.edge.client_disconnect import carry_through
 from engine.errors import DamagedSecret, Problem
 from engine.http import paging
-from engine.http.access import Access
-from engine.http.client_disconnect import carry_through
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
+from engine.masking import MASK
 from engine.model.message import Message, OnDoubt, Recipient
-from engine.model.states import ENDED, State
+from engine.model.message_states import ENDED, State
 from engine.queue.outbox import UNKNOWN, Cancelled, TooLate
 from engine.queue.waiting import waiting_for
 from engine.schema.outbox import (
@@ -34,7 +35,6 @@ from engine.schema.outbox import (
     QueueId,
     WaitingFor,
 )
-from engine.schema.servers import MASK
 from engine.schema.stored_json import shown
 from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt

@@ -11,7 +11,7 @@ from engine.api.context import Context
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
 from engine.api.messages import page_asked_for, page_shown
 from engine.errors import Problem
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import Encoded, operation
 from engine.schema.fields import AccountId
 from engine.schema.messages import CommandHeaders, MessagesPage
@@ -40,7 +40,7 @@ async def search(
     """Search for messages.
 
     The search covers one folder, several, or all; the newest messages come first. Texts are found the way the mail
-    server finds them. Where several folders are searched, each message has its `path`, and there are no cursors back.
+    server finds them. Where several folders are searched, each message has its `path`.
     """
     paths = body.paths if body.paths is not UNSET else () if query.path is UNSET else (query.path,)
     if not paths:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from engine.accounts.route_checks import refuse_local_addresses, refuse_proxy
+from engine.accounts.proxy_checks import refuse_local_addresses, refuse_proxy
 from engine.api.context import Context
 from engine.api.webhooks import refuse_egress
-from engine.field_errors import FieldErrors, FieldPath
-from engine.http.access import Access
+from engine.config import Msa
+from engine.edge.client_disconnect import carry_through
+from engine.field_errors import FieldErrors, FieldPath, invalid
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
+from engine.masking import MASK
 from engine.model.settings import STORED_NAMES
 from engine.model.settings import Settings as Stored
 from engine.model.webhook import Header
 from engine.schema.events import EVENT_DATA
 from engine.schema.fields import CustomHeader
-from engine.schema.servers import MASK
-from engine.schema.settings import Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
+from engine.schema.settings import SECRETS, Secret, Settings, SettingsQuery, SettingsUpdate, SettingsUpdated
 from engine.settings import WEBHOOK_SETTINGS
 from engine.webhooks.signing import KEY_BYTES, secret_of
 from engine.webhooks.target import masked
@@ -40,7 +42,8 @@ async def read(context: Context, query: SettingsQuery) -> Settings:
     """
     every = [field.name for field in msgspec.structs.fields(query)]
     asked = [name for name in every if getattr(query, name)] or [name for name in every if name not in _ONLY_IF_ASKED]
-    values = {name: _shown(name, getattr(context.settings.values, name, None)) for name in asked}
+    door = _door(context.config.msa)
+    values = {name: _shown(name, door.get(name, getattr(context.settings.values, name, None))) for name in asked}
     if unreadable := context.settings.unreadable.intersection(asked):
         values["unreadable"] = tuple(sorted(STORED_NAMES[name] for name in unreadable))
     return Settings(**values)
@@ -62,6 +65,9 @@ async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
     """
     changes = _changes(body)
     _refuse_masks(changes, context.settings.values)
+    _refuse_door(changes, context.config.msa)
+    if changes.get("timezone"):
+        _refuse_no_zone(changes["timezone"])
     for name in ("webhooks", "proxy_url", "auth_server"):
         if changes.get(name) == "":
             changes[name] = None
@@ -86,6 +92,47 @@ def _changes(body: SettingsUpdate) -> dict[str, Any]:
     if headers := changes.get("webhooks_custom_headers"):
         changes["webhooks_custom_headers"] = tuple(Header(each.key, each.value) for each in headers)
     return changes
+
+
+DOOR = {
+    "smtp_server_enabled": ("smtpServerEnabled", "enabled"),
+    "smtp_server_host": ("smtpServerHost", "host"),
+    "smtp_server_port": ("smtpServerPort", "port"),
+    "smtp_server_tls": ("smtpServerTLSEnabled", "cert"),
+    "smtp_server_auth_enabled": ("smtpServerAuthEnabled", "require_login"),
+    "smtp_server_password": ("smtpServerPassword", "password"),
+}
+"""The settings that `[msa]` of config.toml decides: their names in the API, and there."""
+
+
+def _door(msa: Msa) -> dict[str, Any]:
+    """How the SMTP door is set, as settings."""
+    values: dict[str, Any] = {name: getattr(msa, key) for name, (_, key) in DOOR.items()}
+    values["smtp_server_tls"] = bool(msa.cert)
+    values["smtp_server_password"] = MASK if msa.password else None
+    return values
+
+
+def _refuse_door(changes: dict[str, Any], msa: Msa) -> None:
+    """Take settings of the SMTP door out of `changes`. Raises `Problem` 400 for one that would change the door.
+
+    A closed door may also be asked for with everything off, as the forms of EmailEngine's clients do.
+    """
+    found = FieldErrors()
+    for name, value in _door(msa).items():
+        given = changes.pop(name, None)
+        if given is not None and given != value and (given or msa.enabled):
+            told, key = DOOR[name]
+            why = f"is set by {key} in the section [msa] of config.toml, and cannot be changed by a request"
+            found.add(FieldPath.of(told), why)
+    found.refuse()
+
+
+def _refuse_no_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise invalid("timezone", 'is no time zone; "Europe/Berlin" is one') from error
 
 
 async def _changed(context: Context, changes: dict[str, Any]) -> str | None:
@@ -121,32 +168,25 @@ def _shown(name: str, value: Any) -> Any:
         return tuple(EVENT_DATA)
     if value is None:
         return None
-    if name == "service_secret":
-        return MASK
-    if name in ("webhooks", "proxy_url", "auth_server"):
-        return masked(value, MASK)
-    if name == "webhooks_custom_headers":
+    return _masked(SECRETS[name], value) if name in SECRETS else value
+
+
+def _masked(kind: Secret, value: Any) -> Any:
+    if kind == "values":
         return tuple(CustomHeader(key=each.key, value=MASK) for each in value)
-    return value
+    return masked(value, MASK) if kind == "login" else MASK
 
 
 def _refuse_masks(changes: dict[str, Any], stored: Stored) -> None:
     """A mask sent back keeps the value if nothing else changed, and is an error otherwise."""
     found = FieldErrors()
-    for name, given, shown in (
-        ("service_secret", changes.get("service_secret"), stored.service_secret and MASK),
-        ("webhooks", changes.get("webhooks"), stored.webhooks and masked(stored.webhooks, MASK)),
-        ("proxy_url", changes.get("proxy_url"), stored.proxy_url and masked(stored.proxy_url, MASK)),
-        ("auth_server", changes.get("auth_server"), stored.auth_server and masked(stored.auth_server, MASK)),
-        (
-            "webhooks_custom_headers",
-            changes.get("webhooks_custom_headers"),
-            stored.webhooks_custom_headers and tuple(Header(each.key, MASK) for each in stored.webhooks_custom_headers),
-        ),
-    ):
+    for name, kind in SECRETS.items():
+        given, kept = changes.get(name), getattr(stored, name)
+        if kind == "values" and given:
+            given = tuple(CustomHeader(key=each.key, value=each.value) for each in given)
         if MASK not in str(given):
             continue
-        if given == shown:
+        if kept and given == _masked(kind, kept):
             del changes[name]
         else:
             found.add(FieldPath.of(STORED_NAMES[name]), "is a masked value")

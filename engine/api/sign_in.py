@@ -11,19 +11,19 @@ from msgspec import UNSET
 from engine.accounts import registration as records
 from engine.accounts.account import Account
 from engine.accounts.form_links import LinkTooLong, NoServiceUrl, address_or_none
-from engine.accounts.signing_in import SigningIn, asked, usable_app
+from engine.accounts.oauth_registration import SigningIn, asked, usable_app
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.isotime import iso
+from engine.masking import MASK
 from engine.oauth.errors import TokenError
 from engine.oauth.grant import Grant
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.authentication import AuthenticationForm
 from engine.schema.fields import AccountId
-from engine.schema.servers import MASK
 from engine.schema.sign_in import OAuthLogin, OAuthState, OAuthToken, OAuthUpdate, OAuthUserShown
 from engine.store import grants
 

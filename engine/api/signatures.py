@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.api.context import Context, find_account
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.schema.fields import AccountId
 from engine.schema.signatures import Signatures

@@ -8,10 +8,10 @@ from collections import Counter
 
 from msgspec import UNSET
 
-from engine.accounts.account_states import AccountState
 from engine.api.context import Context
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
+from engine.model.account_states import AccountState
 from engine.msa.door import Door
 from engine.schema.stats import Queues, QueueStats, SmtpServerStats, Stats, StatsQuery
 from engine.store import events, outbox

@@ -27,7 +27,7 @@ from engine.errors import Problem, StorageFailed, StorageFull, StorageUnavailabl
 from engine.events.consumers import Consumers, Lease
 from engine.events.journal import EventPage
 from engine.events.reader import Reader
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import websocket
 from engine.http.websockets import raw_frames
 from engine.schema.events import names_of

@@ -16,15 +16,15 @@ from msgspec.structs import replace
 from quart import Response
 
 from engine.accounts.account import Account
-from engine.accounts.route_checks import refuse_way
+from engine.accounts.proxy_checks import refuse_way
 from engine.api.context import Context, find_account
 from engine.api.mailbox_access import TOO_LATE
+from engine.decoding.decode import HERE
+from engine.decoding.value_checks import EMPTY
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.access import Access
-from engine.http.checks import EMPTY
-from engine.http.client_disconnect import carry_through
-from engine.http.decode import HERE
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.http.problems import JSON
 from engine.isotime import iso
@@ -42,9 +42,9 @@ from engine.store import idempotency_keys, templates
 from engine.store.idempotency_keys import Kept
 from engine.store.templates import Stored
 from engine.store.tokens import Token
+from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.merge import Failed, MergeRenderer, Prepared, prepare_merge
 from engine.submission.reference import Referenced
-from engine.submission.submissions import refuse_unless_ready
 from engine.submission.template import Rendering, Variables, params_of
 from engine.submission.terms import terms_of
 
@@ -109,7 +109,7 @@ async def submit(
         return again(first, key) if body.mail_merge is UNSET else _merged_again(first, key)
     narrowed = caller is not None and caller.account is not None
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
-    if not body.dry_run and context.submissions.gateway(body.gateway) is None:
+    if not body.dry_run and context.submissions.gateways.of(body.gateway) is None:
         refuse_unless_ready(found)
     terms, submissions = terms_of(body, context.world.now(), narrowed=narrowed), context.submissions
     if body.mail_merge is not UNSET:

@@ -13,11 +13,11 @@ from msgspec import UNSET
 from msgspec.structs import asdict, replace
 
 from engine.api.context import Context, find_account
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.http.problems import NO_ACCOUNT
 from engine.isotime import iso

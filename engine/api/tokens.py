@@ -6,7 +6,7 @@ from engine.api import operations
 from engine.api.context import Context
 from engine.errors import Problem
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import Operation, operation
 from engine.isotime import iso
 from engine.schema.tokens import TokenId, TokenLog, TokenLogEntry, TokenLogQuery

@@ -13,7 +13,7 @@ from engine.api.context import Context, find_account
 from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
 from engine.http.operation import operation
 from engine.imap.changer import APPEND_BYTES_PER_SECOND

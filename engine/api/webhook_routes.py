@@ -8,7 +8,7 @@ from engine.api.context import Context
 from engine.api.webhooks import find, info
 from engine.errors import Problem
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.schema.paging import PageQuery
 from engine.schema.webhook_routes import RouteContent, RouteError, WebhookRoute, WebhookRoutes

@@ -11,20 +11,20 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from engine.api.context import Context
+from engine.edge.client_disconnect import carry_through
 from engine.egress import EgressRefused
 from engine.errors import Problem
 from engine.field_errors import FieldErrors, FieldPath, invalid
 from engine.http import paging
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
-from engine.http.client_disconnect import carry_through
 from engine.http.operation import operation
 from engine.isotime import iso, iso_or_none
+from engine.masking import MASK
 from engine.model.settings import STORED_NAMES
 from engine.model.webhook import EndpointSettings
 from engine.schema.fields import CustomHeader
 from engine.schema.paging import PageQuery
-from engine.schema.servers import MASK
 from engine.schema.webhooks import (
     ParkedAction,
     ParkedDone,

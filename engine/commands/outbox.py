@@ -43,7 +43,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from engine.model.states import State
+    from engine.model.message_states import State
 
     if options.state is not None and options.state not in set(State):
         raise ConfigError(f"there is no state {options.state!r}; the states are: {', '.join(State)}")

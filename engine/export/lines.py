@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import trio
 
-from engine.accounts.downloading import content, file_of, find_part
+from engine.accounts.message_download import content, file_of, find_part
 from engine.accounts.message_ids import read_attachment
 from engine.accounts.message_summary import details
 from engine.accounts.message_text import Wanted as WantedText
@@ -20,7 +20,7 @@ from engine.export.files import ExportFile
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import BodyPart
-from engine.mail.fields import fields
+from engine.mail.header_reading import fields
 from engine.model.export import Wanted
 from engine.store.mailboxes import MailboxRow
 from engine.world import World

@@ -21,9 +21,8 @@ import trio
 from msgspec.structs import replace
 
 from engine.accounts.account import Account
-from engine.accounts.account_states import AccountState
-from engine.accounts.commands import NoSession
-from engine.accounts.located import DESCRIPTION, Locator, Opened
+from engine.accounts.leased_connections import NoSession
+from engine.accounts.message_lookup import DESCRIPTION, Locator, Opened
 from engine.accounts.registration import watch_rules
 from engine.accounts.searching import every_folder
 from engine.errors import NetworkError, Problem, ProtocolError
@@ -34,6 +33,7 @@ from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.uid_sets import ranges
 from engine.isotime import iso
+from engine.model.account_states import AccountState
 from engine.model.export import Export, ExportStatus, Phase, Progress
 from engine.store import exports
 from engine.store.writer import Store, Tx

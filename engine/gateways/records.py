@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from engine.accounts import clear_text
+from engine.accounts import tls_required
 from engine.accounts.registration import tls_rules
 from engine.accounts.remedies import GATEWAY, Server
 from engine.errors import DamagedSecret
@@ -50,7 +50,7 @@ def guarded(record: Gateway, before: Gateway | None) -> Gateway:
         return record
     if before is not None and _may_be_overheard(before) and before.host == record.host:
         return record
-    return replace(record, tls=clear_text.required(record.tls))
+    return replace(record, tls=tls_required.required(record.tls))
 
 
 def endpoint(record: Gateway) -> SmtpEndpoint:
@@ -75,4 +75,4 @@ def server(record: Gateway) -> Server:
 
 def _may_be_overheard(record: Gateway) -> bool:
     required = isinstance(record.tls, TlsOptions) and record.tls.required is True
-    return record.user is not None and not (record.secure or required or clear_text.is_loopback(record.host))
+    return record.user is not None and not (record.secure or required or tls_required.is_loopback(record.host))

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.http.client_disconnect import carry_through
+from engine.edge.client_disconnect import carry_through
 from engine.store import audit
 from engine.store.tokens import Token
 from engine.store.writer import Store

@@ -2,8 +2,8 @@
 
 The token is looked up in the store on every request (about 10 µs), so one revoked from the command line is refused from
 the next request on. A caller on the control socket without a token is the owner. Unknown, expired and malformed tokens
-get the same answer, and an address that sends many of them has to wait (`engine.http.wrong_tokens`). What a token for
-one account may do is decided in `engine.http.access`.
+get the same answer, and an address that sends many of them has to wait (`engine.edge.wrong_tokens`). What a token for
+one account may do is decided in `engine.http.account_tokens`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import sqlite3
 from quart.wrappers.base import BaseRequestWebsocket
 from werkzeug.datastructures import Headers, MultiDict
 
+from engine.edge.token_scopes import allows
+from engine.edge.wrong_tokens import WrongTokens
 from engine.errors import Problem
 from engine.http.client_address import Addresses
 from engine.http.control_requests import OWNER, is_owner
-from engine.http.scopes import allows
-from engine.http.wrong_tokens import WrongTokens
 from engine.store import tokens
 from engine.world import World
 

@@ -23,12 +23,12 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr, repr_socket_addr
 
+from engine.edge.connection_limit import ConnectionLimit
+from engine.edge.transfer_rate import TransferRate
 from engine.errors import Problem
-from engine.http.connection_limit import ConnectionLimit
 from engine.http.early_refusals import answer
 from engine.http.edge_log import EdgeLog, Peer, serve_peer
 from engine.http.http1_protocol import ConnectionTasks, HttpProtocol
-from engine.http.transfer_rate import TransferRate
 
 LINGER = 5.0
 """Seconds of silence after which a client whose remaining input is discarded is taken to have its answer."""

@@ -24,24 +24,24 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.arriving_body import ArrivingBody
 from engine.config import Config
+from engine.decoding.decode import HERE, decode_body, decode_query
+from engine.edge.wrong_tokens import WrongTokens
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.http import control_requests, home_page, server
-from engine.http.access import enter, narrowed
+from engine.http.account_tokens import enter, narrowed
 from engine.http.audit_entries import record
 from engine.http.bearer_tokens import Door
 from engine.http.client_address import Addresses
 from engine.http.control_requests import OWNER, Started
-from engine.http.decode import HERE, decode_body, decode_query
 from engine.http.early_refusals import INTERNAL
 from engine.http.edge_log import request_broke
+from engine.http.html_pages import NO_PAGES, Pages, page_view
 from engine.http.openapi import document
 from engine.http.operation import Operation
-from engine.http.pages import NO_PAGES, Pages, page_view
 from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
 from engine.http.request_bodies import OTHER_BODIES, Bodies, RequestBody, has_body
 from engine.http.request_lifetime import HELD
 from engine.http.shared_limits import SharedLimit
-from engine.http.wrong_tokens import WrongTokens
 from engine.schema.fields import NoQuery, Request
 from engine.store.tokens import Token
 from engine.store.writer import Store, busy
@@ -59,7 +59,8 @@ FAILED = "the data folder could not be written"
 class Front(msgspec.Struct, frozen=True):
     """What requests need before their handler: the tokens, and the limits that all requests share.
 
-    `started` is how the process was started.
+    `started` is how the process was started. `ports` are the other ports that serve strangers, by the name that
+    `/health` gives them, each with whether it listens.
     """
 
     store: Store
@@ -69,6 +70,7 @@ class Front(msgspec.Struct, frozen=True):
     bodies: Bodies
     requests: SharedLimit
     wrong_tokens: WrongTokens
+    ports: Mapping[str, Callable[[], bool]]
 
 
 def make_app(
@@ -93,7 +95,7 @@ def make_app(
         view = page_view(page, pages.of_problem, front.bodies, front.requests, door.addresses)
         app.add_url_rule(page.path, endpoint=f"page {page.path}", view_func=view, methods=page.methods)
     app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
-    app.add_url_rule("/health", view_func=_health(front.store))
+    app.add_url_rule("/health", view_func=_health(front))
     app.add_url_rule("/openapi.json", view_func=_openapi(front, operations, tags))
     app.add_url_rule(control_requests.PATH, view_func=_control(front))
     app.register_error_handler(EngineError, _engine_error)
@@ -217,10 +219,10 @@ def _id(raw: str) -> str:
     raise Problem(400, "The path is not percent-encoded UTF-8")
 
 
-def _health(store: Store) -> Callable[[], Awaitable[Response]]:
+def _health(front: Front) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
-        _must_be_well(store)
-        return json_response({"success": True})
+        _must_be_well(front.store)
+        return json_response({"success": True} | {name: listens() for name, listens in front.ports.items()})
 
     return health
 

@@ -1,8 +1,8 @@
 """The OpenAPI 3.1 document, generated from the operations and schemas alone.
 
-It states exactly what is checked: bodies and queries come from the Structs that `engine.http.decode` decodes, answers
-from those that the handlers return, and events (as `webhooks`) from their catalogue. It is plain data, built once at
-the start; `scripts/api_docs` writes docs/api.md from it.
+It states exactly what is checked: bodies and queries come from the Structs that `engine.decoding.decode` decodes,
+answers from those that the handlers return, and events (as `webhooks`) from their catalogue. It is plain data, built
+once at the start; `scripts/api_docs` writes docs/api.md from it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.examples import example
 from engine.http.operation import Kind, Operation
 from engine.schema.events import EVENT_DATA, Event

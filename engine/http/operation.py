@@ -30,7 +30,7 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_
 import msgspec
 from quart import Response
 
-from engine.http.access import Access, check
+from engine.http.account_tokens import Access, check
 from engine.http.audit_entries import Change
 from engine.schema.fields import Request
 

@@ -26,10 +26,10 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from engine import config as settings
+from engine.edge.listener import accept, listen
 from engine.http.client_connection import ClientConnection, ServerConfig
 from engine.http.control_requests import BY_OWNER
 from engine.http.early_refusals import MAX_HEAD
-from engine.http.listener import accept, listen
 from engine.http.request_bodies import has_body
 
 GRACE = 1.0

@@ -53,6 +53,21 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     """Octets of parts after decoding their transfer encoding (RFC 3516), by section number."""
 
     @property
+    def placeholder(self) -> bool:
+        """Whether it has no octets and dates from 1970: so Dovecot shows a message that another session just removed.
+
+        A message that exists can look like this too, though hardly ever. RFC 2180 section 4.1 allows such answers.
+        """
+        return self.size == 0 and self.internal_date == 0
+
+    @property
+    def described(self) -> bool:
+        """Whether this answers a FETCH: it is neither an unsolicited report of flags nor a placeholder."""
+        told = (self.size, self.internal_date, self.envelope, self.structure)
+        shown = bool(self.sections or self.decoded_sizes) or any(each is not None for each in told)
+        return shown and not self.placeholder
+
+    @property
     def header(self) -> bytes:
         """The header, or the requested fields of it."""
         return next((value for name, value in self.sections.items() if name.startswith("HEADER")), b"")

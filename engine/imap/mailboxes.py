@@ -55,8 +55,8 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_name(path: str, *, utf8: bool) -> bytes:
     """The path as a name on the wire. Raises `ValueError` for lone surrogates."""
-    if _MARK in path and (name := _unescaped(path)) is not None:
-        return name
+    if _is_escaped(path):
+        return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), path).encode("latin-1")
     return path.encode() if utf8 else utf7.encode(path)
 
 
@@ -68,7 +68,7 @@ def decode_name(name: bytes, *, utf8: bool) -> str:
 def _by_the_rules(name: bytes, *, utf8: bool) -> str | None:
     try:
         path = name.decode() if utf8 else utf7.decode(name)
-        return path if _MARK not in path and (utf8 or utf7.encode(path) == name) else None
+        return path if not _is_escaped(path) and (utf8 or utf7.encode(path) == name) else None
     except ValueError:
         return None
 
@@ -82,14 +82,12 @@ def _readable(name: bytes) -> str | None:
 
 
 def _escaped(name: bytes) -> str:
-    """A form unique to each name, and distinct from every valid name: none of those contains U+FFFD."""
+    """A form unique to each name, and distinct from every path that follows the rules: none of those has this form."""
     return _UNREADABLE.sub(lambda match: f"{_MARK}{match[0][0]:02X}".encode(), name).decode()
 
 
-def _unescaped(path: str) -> bytes | None:
-    if _ESCAPED.fullmatch(path) is None:
-        return None
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), path).encode("latin-1")
+def _is_escaped(path: str) -> bool:
+    return _MARK in path and _ESCAPED.fullmatch(path) is not None
 
 
 def mailboxes(entries: Iterable[ListEntry], *, utf8: bool) -> dict[bytes, Mailbox]:

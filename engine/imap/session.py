@@ -52,6 +52,7 @@ __all__ = [
     "Selected",
 ]
 
+_INBOX = "INBOX"
 HELD_SECONDS = 10.0
 """How long after SELECT a path still counts as leading to that mailbox, provided that STATUS agrees."""
 
@@ -252,10 +253,16 @@ class ImapSession(ImapChanger):
         return msgspec.structs.replace(self.selection, same_messages=held.same_messages), answers
 
     async def unselect(self) -> None:
-        """Leave the mailbox without expunging; does nothing if the server lacks UNSELECT."""
-        if "UNSELECT" in self.capabilities:
-            self.selected = None
-            await self._require(commands.unselect())
+        """Leave the mailbox without expunging. If the server lacks UNSELECT, the inbox is read in its place.
+
+        Courier renames no mailbox that is selected, and knows no UNSELECT. Raises like `select`.
+        """
+        if "UNSELECT" not in self.capabilities:
+            if self.selected != _INBOX:
+                await self.select(_INBOX, read_only=True)
+            return
+        self.selected = None
+        await self._require(commands.unselect())
 
     def _listed(self, completion: Completion) -> list[Mailbox]:
         entries = [entry for entry in completion.data if isinstance(entry, ListEntry)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.mail.dsn import LONGEST, message_id
-from engine.mail.fields import fields
+from engine.mail.header_reading import fields
 
 
 class FeedbackReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,11 +23,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 
 import msgspec
 
 from engine.mail.addresses import Address
-from engine.mail.headers import HeaderError, address_list, message_id_of, one_address, tokens, unstructured
+from engine.mail.header_writing import HeaderError, address_list, message_id_of, one_address, tokens, unstructured
 from engine.mail.html_text import html_to_text
 from engine.mail.parts import AttachedFile, MimePart, attachment_part, is_invitation, multipart, text_part
 from engine.mail.repeated_fields import own_fields
@@ -113,7 +114,14 @@ def content_of(draft: Draft, boundary: str, parts: Sequence[MimePart]) -> Conten
     if not _BOUNDARY.fullmatch(boundary):
         raise ValueError("illegal boundary")
     root = _tree(draft, boundary, parts)
-    return Content(root.header, bytes(root.body if root.body.endswith(b"\r\n") else root.body + b"\r\n"))
+    # Written without a copy: a large file would be in memory a third time.
+    body, last = BytesIO(), b""
+    for piece in root.pieces():
+        body.write(piece)
+        last = piece or last
+    if not last.endswith(b"\r\n"):
+        body.write(b"\r\n")
+    return Content(root.header, body.getvalue())
 
 
 def headed(draft: Draft, content: Content, *, message_id: str, date: float) -> Composed:
@@ -191,7 +199,7 @@ def _unused(seed: str, leaves: list[MimePart]) -> str:
     Readers compare only the beginning of a line with the boundary (RFC 2046 §5.1.1), so a longer line that begins with
     it could end a multipart too early.
     """
-    bodies = [part.body for part in leaves if not part.encoded]
+    bodies = [part.content for part in leaves if not part.encoded]
     candidate = seed
     number = 0
     while any(f"--{candidate}".encode("ascii") in body for body in bodies):

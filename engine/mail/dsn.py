@@ -12,7 +12,7 @@ import msgspec
 
 from engine.mail.charsets import clean
 from engine.mail.decode import header_text
-from engine.mail.fields import fields, raw_fields
+from engine.mail.header_reading import fields, raw_fields
 
 LONGEST = 65_536
 LONGEST_HEADER = 16_384

@@ -1,7 +1,7 @@
 """The addresses in a header field that another program wrote (RFC 5322 §3.4), obsolete and odd forms included.
 
 Comments are dropped, groups are opened, white space inside an address goes. It never raises; time is proportional to
-the input. `engine.mail.headers.mailboxes` is its strict counterpart for what a caller writes.
+the input. `engine.mail.header_writing.mailboxes` is its strict counterpart for what a caller writes.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.mail.charsets import decoded
 from engine.mail.decode import header_text
-from engine.mail.fields import fields
+from engine.mail.header_reading import fields
 from engine.mail.html_text import html_to_text
 from engine.mail.transfer import body_bytes
 

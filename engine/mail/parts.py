@@ -16,8 +16,8 @@ from typing import Literal
 
 import msgspec
 
-from engine.mail.encoding import old_parameter, parameter
-from engine.mail.headers import LONGEST_LINE, HeaderError, check_text, fold
+from engine.mail.header_encoding import old_parameter, parameter
+from engine.mail.header_writing import LONGEST_LINE, HeaderError, check_text, fold
 from engine.mail.media_types import OCTET_STREAM, guess_media_type
 
 Disposition = Literal["attachment", "inline"]
@@ -31,7 +31,7 @@ class AttachedFile(msgspec.Struct, frozen=True):
     for an invitation, else "attachment".
     """
 
-    content: bytes | bytearray
+    content: bytes
     filename: str | None = None
     content_type: str | None = None
     disposition: Disposition | None = None
@@ -44,14 +44,31 @@ class AttachedFile(msgspec.Struct, frozen=True):
 
 
 class MimePart(msgspec.Struct, frozen=True):
-    """`header` includes its CRLFs but no blank line; `body` has no CRLF added at its end.
+    """`header` includes its CRLFs but no blank line; the body has no CRLF added at its end.
 
-    `encoded` is true for base64, in which no boundary can occur: a delimiter begins with two hyphens, base64 has none.
+    A multipart has `parts` and a `boundary`. `content` is the body of any other part; if `encoded`, the octets that
+    become base64, in which no boundary can occur: a delimiter begins with two hyphens, base64 has none. They are
+    encoded only as `pieces` are taken, so that a large file is in memory once beside the message.
     """
 
     header: str
-    body: bytes | bytearray
+    content: bytes = b""
     encoded: bool = False
+    parts: tuple[MimePart, ...] = ()
+    boundary: str = ""
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body, piece by piece."""
+        if self.encoded:
+            yield from base64_pieces(self.content)
+        elif not self.parts:
+            yield self.content
+        else:
+            for part in self.parts:
+                yield f"--{self.boundary}\r\n{part.header}\r\n".encode("ascii")
+                yield from part.pieces()
+                yield b"\r\n"
+            yield f"--{self.boundary}--\r\n".encode("ascii")
 
 
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"
@@ -80,12 +97,13 @@ def text_part(subtype: str, text: str) -> MimePart:
     except UnicodeEncodeError:
         # Half an emoji, left by a program that cut the text: use a replacement character instead of refusing it.
         data = text.encode(errors="surrogatepass").decode(errors="replace").encode()
-    encoding, body = _encode_text(data)
+    encoding, content = _encode_text(data)
     header = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
-    return MimePart(header, body, encoded=encoding == "base64")
+    return MimePart(header, content, encoded=encoding == "base64")
 
 
-def _encode_text(data: bytes) -> tuple[str, bytes | bytearray]:
+def _encode_text(data: bytes) -> tuple[str, bytes]:
+    """The encoding, and the encoded text; for base64, the text that is yet to be encoded."""
     if not data.translate(None, _SEVEN_BIT) and longest_line(data) <= LONGEST_LINE:
         return "7bit", data
     base64_length = (len(data) + 2) // 3 * 4
@@ -94,15 +112,15 @@ def _encode_text(data: bytes) -> tuple[str, bytes | bytearray]:
         quoted = quoted_printable(data)
         if len(quoted) <= most:
             return "quoted-printable", quoted
-    return "base64", base64_lines(data)
+    return "base64", data
 
 
-def quoted_printable(data: bytes | bytearray) -> bytes:
+def quoted_printable(data: bytes) -> bytes:
     """Text with CRLF line ends as quoted-printable (RFC 2045 section 6.7)."""
     return b"".join(map(_quoted, _blocks(data)))
 
 
-def _quoted(block: bytes | bytearray) -> bytes:
+def _quoted(block: bytes) -> bytes:
     quoted = binascii.b2a_qp(block, istext=True)
     if b"\r\n" not in block:
         # Without a CRLF to copy, b2a_qp ends its soft line breaks with a bare LF.
@@ -110,7 +128,7 @@ def _quoted(block: bytes | bytearray) -> bytes:
     return quoted
 
 
-def _blocks(data: bytes | bytearray) -> Iterator[bytes | bytearray]:
+def _blocks(data: bytes) -> Iterator[bytes]:
     """`data` in blocks of whole lines, so that work on one of them does not delay other tasks."""
     at = 0
     while at < len(data):
@@ -119,32 +137,23 @@ def _blocks(data: bytes | bytearray) -> Iterator[bytes | bytearray]:
         at = end
 
 
-def longest_line(data: bytes | bytearray) -> int:
+def longest_line(data: bytes) -> int:
     """Octets of the longest line, without its CRLF."""
     if len(data) <= LONGEST_LINE:
         return len(data)
     return max(len(line) for block in _blocks(data) for line in block.split(b"\r\n"))
 
 
-def base64_lines(data: bytes | bytearray) -> bytearray:
-    """Base64 in lines of 76 characters, CRLF between them and none at the end. It needs no memory beside the result."""
+def base64_pieces(data: bytes) -> Iterator[bytes]:
+    """Base64 in lines of 76 characters, CRLF between them and none at the end."""
     step = _LINE_OCTETS * _BLOCK_LINES
-    letters = (len(data) + 2) // 3 * 4
-    lines = bytearray(letters + max(letters - 1, 0) // 76 * 2)
+    whole = len(data) - len(data) % step
     view = memoryview(data)
-    at = 0
-    for start in range(0, len(data), step):
-        encoded = binascii.b2a_base64(view[start : start + step], newline=False)
-        if start + step <= len(data):
-            block = b"\r\n".join(_BLOCK.unpack(encoded))
-        else:
-            block = b"\r\n".join([encoded[first : first + 76] for first in range(0, len(encoded), 76)])
-        if at:
-            lines[at : at + 2] = b"\r\n"
-            at += 2
-        lines[at : at + len(block)] = block
-        at += len(block)
-    return lines
+    for at in range(0, whole, step):
+        lines = _BLOCK.unpack(binascii.b2a_base64(view[at : at + step], newline=False))
+        yield b"\r\n".join(lines if at + step == len(data) else (*lines, b""))
+    tail = binascii.b2a_base64(view[whole:], newline=False)
+    yield b"\r\n".join([tail[at : at + 76] for at in range(0, len(tail), 76)])
 
 
 def attachment_part(attachment: AttachedFile, field: str) -> MimePart:
@@ -178,7 +187,7 @@ def attachment_part(attachment: AttachedFile, field: str) -> MimePart:
         header += content_field("Content-Disposition", disposition, parameter("filename", filename) if filename else [])
     if encoding == "7bit":
         return MimePart(header, content)
-    return MimePart(header, base64_lines(content), encoded=True)
+    return MimePart(header, content, encoded=True)
 
 
 def is_invitation(attachment: AttachedFile) -> bool:
@@ -212,7 +221,7 @@ def _media_type(attachment: AttachedFile, filename: str, field: str) -> tuple[st
     return match[1].lower(), [f"{name}={value}" for name, value in _MEDIA_PARAMETER.findall(match[2])]
 
 
-def _embeddable(content: bytes | bytearray) -> bytes | bytearray | None:
+def _embeddable(content: bytes) -> bytes | None:
     """`content` as the body of a message/* part, or None if it may not be one.
 
     RFC 2046 §5.2.1 allows message/rfc822 no encoding but 7bit, 8bit and binary. 8bit would tie the whole submission to
@@ -222,7 +231,7 @@ def _embeddable(content: bytes | bytearray) -> bytes | bytearray | None:
     if not content.isascii() or b"\0" in content:
         return None
     has_cr = b"\r" in content
-    blocks: list[bytes | bytearray] = []
+    blocks: list[bytes] = []
     for block in _blocks(content):
         if not has_cr:
             block = block.replace(b"\n", b"\r\n")
@@ -245,11 +254,6 @@ def _content_id(text: str, field: str) -> str:
 
 def multipart(subtype: str, parts: list[MimePart], boundary: str, *parameters: str) -> MimePart:
     """A multipart of `parts` (RFC 2046 §5.1). The caller guarantees that no line in them begins with the delimiter."""
-    delimiter = f"--{boundary}\r\n"
-    chunks: list[bytes | bytearray] = []
-    for part in parts:
-        chunks += (f"{delimiter}{part.header}\r\n".encode("ascii"), part.body, b"\r\n")
-    chunks.append(f"--{boundary}--\r\n".encode("ascii"))
     # Always folded, as most mailers do: the boundary is then alone on its line.
     pieces = [f"multipart/{subtype}", *parameters, f'boundary="{boundary}"']
-    return MimePart(f"Content-Type: {_NEXT_PARAMETER.join(pieces)}\r\n", b"".join(chunks))
+    return MimePart(f"Content-Type: {_NEXT_PARAMETER.join(pieces)}\r\n", parts=tuple(parts), boundary=boundary)

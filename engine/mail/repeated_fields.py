@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.mail.addresses import Address
-from engine.mail.headers import HeaderError, address_list, custom, mailboxes
+from engine.mail.header_writing import HeaderError, address_list, custom, mailboxes
 
 _REPLY_TO = "reply-to"
 _ADDRESS_LISTS = frozenset({_REPLY_TO, "mail-reply-to", "mail-followup-to", "disposition-notification-to"})

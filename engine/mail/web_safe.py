@@ -42,9 +42,11 @@ _ATTRIBUTES = {element: _EVERYWHERE | _OF_ELEMENT.get(element, set()) for elemen
 _SCHEMES = {"http", "https", "mailto", "tel", "sms", "cid", "data"}
 _PICTURES = frozenset({"src", "background"})
 _PICTURE_DATA = re.compile(r"data:image/[a-z0-9.+-]{1,40}(?:;[a-z0-9=-]{1,40})?[;,]", re.IGNORECASE)
-_DECLARATION = re.compile(
-    r"""\s*+([A-Za-z-]{1,60})\s*+:((?:[^;"'()]++|"[^"]*+"?|'[^']*+'?|\((?:[^)"']++|"[^"]*+"?|'[^']*+'?)*+\)?+)*+);?+"""
-)
+_QUOTED = r""""[^"]*+"?|'[^']*+'?"""
+_INNER = rf"""\((?:[^)"']++|{_QUOTED})*+\)?+"""
+_CALL = rf"""\((?:[^()"']++|{_QUOTED}|{_INNER})*+\)?+"""
+_DECLARATION = re.compile(rf"""\s*+([A-Za-z-]{{1,60}})\s*+:((?:[^;"'()]++|{_QUOTED}|{_CALL})*+);?+""")
+"""A property and its value, in which a function may be an argument of another."""
 _STYLES = re.compile(
     r"(?:background|border|color|direction|display|float|clear|font|height|letter-spacing|line-height|list-style|margin"
     r"|max-height|max-width|min-height|min-width|opacity|outline|overflow|overflow-wrap|padding|table-layout|text"
@@ -53,7 +55,13 @@ _STYLES = re.compile(
     re.IGNORECASE,
 )
 _STYLE_URL = re.compile(r"""url\(\s*+["']?([^"'()]*+)["']?\s*+\)""", re.IGNORECASE)
-_STYLE_DANGER = re.compile(r"[\\<>@{}]|/\*|expression|javascript|behaviou?r|-moz-binding|image-set|url", re.IGNORECASE)
+_STYLE_DANGER = re.compile(r"[\\<>@{}]|/\*|expression|javascript|behaviou?r|-moz-binding|url", re.IGNORECASE)
+_STYLE_CALL = re.compile(r"([a-z0-9_-]*+)\(", re.IGNORECASE)
+_STYLE_CALLS = re.compile(
+    r"|rgba?|hsla?|hwb|lab|lch|oklab|oklch|color|calc|min|max|clamp|(?:repeating-)?(?:linear|radial|conic)-gradient",
+    re.IGNORECASE,
+)
+"""The functions that load nothing. Others may, such as `image-set` and `src`, whose URL is a string."""
 _CID = re.compile(r"""((?:=|\()\s*+["']?(?:&quot;)?)cid:([^"'\s>)&]{1,1000})""", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://[^\s<>\"]{1,2000}[^\s<>\".,;:!?)\]']", re.IGNORECASE)
 
@@ -165,7 +173,9 @@ def _with_urls(value: str, remote: Remote) -> str | None:
     """A value of a style with its URLs replaced as allowed; None if the value is not allowed at all."""
     *between, last = _STYLE_URL.split(value)
     texts, addresses = [*between[::2], last], [_picture(url.strip(), remote) for url in between[1::2]]
-    if _STYLE_DANGER.search(" ".join(texts)) or None in addresses:
+    between_urls = " ".join(texts)
+    calls = _STYLE_CALL.findall(between_urls)
+    if _STYLE_DANGER.search(between_urls) or None in addresses or not all(map(_STYLE_CALLS.fullmatch, calls)):
         return None
     written = [f"url('{quote(address or '', safe=_IN_URL)}')" for address in addresses]
     return "".join(text + url for text, url in zip(texts, [*written, ""], strict=True))

@@ -17,11 +17,11 @@ import msgspec
 
 from engine.mail.charsets import reversible
 from engine.mail.compose import Composed
-from engine.mail.fields import raw_fields
-from engine.mail.headers import LONGEST_LINE
-from engine.mail.parts import base64_lines, longest_line, quoted_printable
+from engine.mail.header_reading import raw_fields
+from engine.mail.header_writing import LONGEST_LINE
+from engine.mail.parts import base64_pieces, longest_line, quoted_printable
+from engine.mail.raw_message import name_of, split_fields
 from engine.mail.transfer import IDENTITY, body_bytes
-from engine.mail.whole import name_of, split_fields
 
 MOST_DEPTH: Final = 10
 _SIGNATURES: Final = frozenset({"dkim-signature", "domainkey-signature", "arc-seal", "arc-message-signature"})
@@ -125,7 +125,7 @@ def _with_text(entity: _Entity, encoding: str, charset: str, change: Change) -> 
     data = encoded(changed)
     if encoding == "base64":
         ending = entity.body[len(entity.body.rstrip(b"\r\n")) :]
-        return entity._replace(body=bytes(base64_lines(data) + ending))
+        return entity._replace(body=b"".join([*base64_pieces(data), ending]))
     if encoding == "quoted-printable":
         return entity._replace(body=quoted_printable(data))
     if longest_line(data) <= LONGEST_LINE:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.model.states import State
+from engine.model.message_states import State
 
 
 class OnDoubt(StrEnum):

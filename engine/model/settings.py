@@ -57,20 +57,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     token_audit_log: bool | None = None
     http_proxy_enabled: bool | None = None
     sentry_enabled: bool | None = None
-    smtp_server_enabled: bool | None = None
     imap_proxy_server_enabled: bool | None = None
     enable_api_proxy: bool | None = None
     track_clicks: bool | None = None
     track_opens: bool | None = None
     smtp_server_proxy: bool | None = None
-    smtp_server_auth_enabled: bool | None = None
-    smtp_server_tls: bool | None = msgspec.field(name="smtpServerTLSEnabled", default=None)
     imap_proxy_server_proxy: bool | None = None
     imap_proxy_server_tls: bool | None = msgspec.field(name="imapProxyServerTLSEnabled", default=None)
     track_sent_messages: bool | None = None
     notification_base_url: str | None = None
     sentry_dsn: str | None = None
-    smtp_server_password: str | None = None
     imap_proxy_server_password: str | None = None
     page_brand_name: str | None = None
     smtp_ehlo_name: str | None = None
@@ -78,6 +74,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     queue_keep: int | None = None
     imap_indexer: str | None = None
     enable_o_auth_tokens_api: bool | None = None
+    locale: str | None = None
+    timezone: str | None = None
+    document_store_enabled: bool | None = None
+    disable_tokens: bool | None = None
+    script_env: str | None = None
+    template_header: str | None = None
+    template_html_head: str | None = None
+    open_ai_api_key: str | None = msgspec.field(name="openAiAPIKey", default=None)
+    open_ai_api_url: str | None = msgspec.field(name="openAiAPIUrl", default=None)
+    open_ai_model: str | None = None
+    open_ai_prompt: str | None = None
+    open_ai_pre_processing_fn: str | None = None
+    open_ai_temperature: float | None = None
+    open_ai_top_p: float | None = None
+    open_ai_max_tokens: float | None = None
+    imap_proxy_server_host: str | None = None
+    imap_proxy_server_port: float | None = None
+    gmail_subscription_ttl: float | None = None
+    gmail_export_batch_size: float | None = None
+    outlook_export_batch_size: float | None = None
 
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}

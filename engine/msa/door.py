@@ -19,9 +19,9 @@ from contextlib import ExitStack
 import trio
 
 from engine.config import Msa
-from engine.http.connection_limit import ConnectionLimit
-from engine.http.listener import accept, listen_at
-from engine.http.wrong_tokens import source_of
+from engine.edge.connection_limit import ConnectionLimit
+from engine.edge.listener import accept, listen_at
+from engine.edge.wrong_tokens import source_of
 from engine.msa.certificate import Certificate
 from engine.msa.handover import HandOver
 from engine.msa.logins import Logins
@@ -70,6 +70,8 @@ class Door:
         self._by_source: Counter[str] = Counter()
         self._sessions: set[DoorSession] = set()
         self.counts = Counts()
+        self.listens = False
+        """Whether new connections are accepted."""
 
     @property
     def connections(self) -> int:
@@ -98,13 +100,16 @@ class Door:
                     await accepting.start(accept, listeners.plain, serve, self._crowd, connections)
                     if listeners.tls is not None:
                         await accepting.start(accept, listeners.tls, serve_tls, self._crowd, connections)
+                    self.listens = True
                     task_status.started()
                     await stop.wait()
+                    self.listens = False
                     accepting.cancel_scope.cancel()
                 for session in self._sessions:
                     session.stop()
                 connections.cancel_scope.deadline = trio.current_time() + GRACE
         finally:
+            self.listens = False
             self._crowd.spare.close()
 
     def parts(self, certificate: Certificate | None) -> SessionParts:

@@ -15,15 +15,15 @@ import msgspec
 from msgspec import UNSET
 
 from engine.accounts.account import Account
+from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.field_errors import invalid
-from engine.http.client_disconnect import carry_through
 from engine.isotime import iso
 from engine.mail.addresses import Address, parse_address
 from engine.mail.compose import Composed, Draft
-from engine.mail.fields import fields
-from engine.mail.headers import one_address
-from engine.mail.whole import from_raw, name_of, split_fields
+from engine.mail.header_reading import fields
+from engine.mail.header_writing import one_address
+from engine.mail.raw_message import from_raw, name_of, split_fields
 from engine.mail.whole_html import may_have_html
 from engine.model.message import Dsn
 from engine.model.registration import Registration
@@ -34,9 +34,10 @@ from engine.schema.submit_answers import SubmitAccepted
 from engine.smtp.server_commands import MailFrom, RcptTo
 from engine.store.bodies import Spool
 from engine.store.idempotency_keys import Kept
+from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.composer import LARGE
 from engine.submission.control_headers import ACCOUNT, Control, taken_out
-from engine.submission.submissions import Submissions, refuse_unless_ready
+from engine.submission.submissions import Submissions
 from engine.submission.terms import Terms
 from engine.world import World
 
@@ -71,7 +72,7 @@ class HandOver:
         try:
             header, control = taken_out(received.header)
             account = self.account(_account_of(login, control))
-            if self._submissions.gateway(control.gateway) is None:
+            if self._submissions.gateways.of(control.gateway) is None:
                 refuse_unless_ready(account)
             now = self._world.now()
             terms = _terms(control, mail, recipients, now)

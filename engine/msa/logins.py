@@ -2,7 +2,7 @@
 
 A token for one account logs in as that account only. The token is looked up at each login and again before each
 message, so one that was revoked is refused from the next message on. Wrong ones count with those of the HTTP API: an
-address that sends too many has to wait (`engine.http.wrong_tokens`).
+address that sends too many has to wait (`engine.edge.wrong_tokens`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.http.scopes import allows
-from engine.http.wrong_tokens import WrongTokens
+from engine.edge.token_scopes import allows
+from engine.edge.wrong_tokens import WrongTokens
 from engine.msa.replies import one_line
 from engine.store import tokens
 from engine.world import World

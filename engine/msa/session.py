@@ -22,8 +22,8 @@ import msgspec
 import trio
 
 from engine.config import Msa
+from engine.edge.transfer_rate import TransferRate
 from engine.errors import EngineError, Problem
-from engine.http.transfer_rate import TransferRate
 from engine.mail.addresses import parse_address
 from engine.msa.certificate import Certificate
 from engine.msa.handover import HandOver

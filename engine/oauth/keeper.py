@@ -30,11 +30,11 @@ from engine.oauth.answers import Tokens
 from engine.oauth.app_state import AppState
 from engine.oauth.apps import App
 from engine.oauth.errors import TokenError, Trouble
-from engine.oauth.finish import finished
 from engine.oauth.grant import Grant
 from engine.oauth.http_client import SECONDS, TURN_SECONDS
+from engine.oauth.refresh_to_the_end import finished
+from engine.oauth.refresh_waits import wait_after
 from engine.oauth.token_requests import TokenRequests
-from engine.oauth.waits import wait_after
 from engine.sasl import Credentials
 from engine.store import grants as rows
 from engine.store.vault import Vault

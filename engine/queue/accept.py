@@ -16,7 +16,7 @@ import trio
 from engine.errors import Problem, StorageFailed
 from engine.mail.compose import Composed
 from engine.model.message import Message
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.queue.idempotency import repeated
 from engine.queue.schedule import Schedule
 from engine.store import accounts, bodies, follow_ups, idempotency_keys, messages

@@ -17,7 +17,7 @@ import trio
 
 from engine.errors import EngineError, Fault
 from engine.model.message import LaneId, Message, Recipient
-from engine.model.states import State, message_state
+from engine.model.message_states import State, message_state
 from engine.queue import doubt, judgements, outcome_events, retry
 from engine.queue.outcome import Judgement, judge
 from engine.queue.recorder import Recorder

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.model.message import Message, OnDoubt, Recipient
-from engine.model.states import State
+from engine.model.message_states import State
 
 LOOKS = (20.0, 60.0, 300.0)
 """Seconds after a doubt arose at which the Sent folder is searched: a provider may file the copy late."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.model.message import Message, Recipient
-from engine.model.states import ENDED, State, message_state
+from engine.model.message_states import ENDED, State, message_state
 from engine.queue import doubt, outcome_events
 from engine.queue.outcome import Judgement, replaced
 from engine.smtp.verdict import Kind, Stage, Verdict

@@ -12,8 +12,8 @@
    the lane goes on once there is one (`has_token`); while that is known, no attempt is begun (`_lacks_token`). *The
    server cannot be reached*: the lane backs off, only a message's first such attempt is charged, and every message
    stays due, so the oldest goes first once the host answers; any successful dial of that host reports this
-   (`hosts.py`). *Anything else* is recorded; if the message was accepted, the same commit begins the next message's
-   attempt.
+   (`silent_hosts.py`). *Anything else* is recorded; if the message was accepted, the same commit begins the next
+   message's attempt.
 5. While the lane backs off (`lane_backoff.py`), messages that have waited as long as their attempts would have taken
    fail. `change`, called when the account changes, ends the wait at once.
 6. Between messages the session stays open for a while (`_linger`), unless it is used up or others wait for its slot.
@@ -36,7 +36,6 @@ import trio
 
 from engine.config import Smtp
 from engine.errors import NetworkKind, StorageFailed
-from engine.hosts import Hosts
 from engine.model.message import LaneId, Message
 from engine.model.waiting import Waiting, WaitingKind
 from engine.proxies.route import Route
@@ -48,6 +47,7 @@ from engine.queue.pause import Pauses
 from engine.queue.rate_limit import SendingRate
 from engine.queue.schedule import Schedule
 from engine.queue.session_slots import SessionSlot, SessionSlots
+from engine.silent_hosts import Hosts
 from engine.smtp.session import DeliveryError, SmtpSession, Timeouts
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text, unanswered
 from engine.transcript import Trace

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from engine.model.message import Message, OnDoubt, Recipient
-from engine.model.states import ENDED, State, message_state
+from engine.model.message_states import ENDED, State, message_state
 from engine.queue import judgements, outcome_events
 from engine.queue.recorder import Recorder
 from engine.store import follow_ups, messages, sent_copies

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.model.message import Message, Recipient
-from engine.model.states import ENDED, State, message_state
+from engine.model.message_states import ENDED, State, message_state
 from engine.queue import doubt, outcome_events
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text
 

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import msgspec
 
-from engine.hosts import Via
 from engine.model.limits import SendingLimit
 from engine.model.message import Message
 from engine.oauth.errors import TokenError
 from engine.proxies.route import DIRECT, Route
+from engine.silent_hosts import Via
 from engine.smtp.session import SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Verdict
 from engine.transcript import Trace

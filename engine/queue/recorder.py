@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.events.journal import Journal
 from engine.model.message import Message
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.queue import doubt
 from engine.queue.outcome import Judgement
 from engine.queue.schedule import Schedule

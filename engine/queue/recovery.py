@@ -14,7 +14,7 @@ import logging
 
 from engine.errors import NetworkKind
 from engine.model.message import LaneId, Message, Recipient
-from engine.model.states import State, message_state
+from engine.model.message_states import State, message_state
 from engine.queue import doubt, restored_backup
 from engine.queue.outcome import judge
 from engine.queue.recorder import Recorder

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.model.message import Message
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.queue import doubt, judgements
 from engine.queue.recorder import Recorder
 from engine.store import messages

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.model.message import Message
-from engine.model.states import ENDED, State
+from engine.model.message_states import ENDED, State
 from engine.model.waiting import Waiting
 from engine.queue import doubt
 

@@ -1,9 +1,9 @@
 """The sandbox: a whole mail provider inside the process, which the real client code uses over in-memory streams.
 
 Both the quickstart and the tests use it. Any address at `*.example` has an account, created on first use; any password
-but `wrong` opens it. A recipient's address can script what happens (`script.py`); `faults` can break the rest. Mail
-never leaves the process, everything is bounded, and all of it is gone when the process ends. A connection that crashes
-is logged and closed, without effect on the others. Every port uses clear text only.
+but `wrong` opens it. A recipient's address can script what happens (`recipient_script.py`); `faults` breaks the rest.
+Mail never leaves the process, everything is bounded, and all of it is gone when the process ends. A connection that
+crashes is logged and closed, without effect on the others. Every port uses clear text only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The vocabulary of the fields: string shapes used by more than one noun, and the names of what types cannot say.
 
-A field carries its check as `Meta(extra={"check": Check...})`; `engine.http.checks` holds the function of each.
+A field carries its check as `Meta(extra={"check": Check...})`; `engine.decoding.value_checks` has the function of each.
 `SINGLE` marks a list that may be given as its one item, `MAILBOX` an address that may be given as text. Lengths are
 counted in characters.
 """

@@ -14,8 +14,6 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.fields import AccessToken, Filled256, Hostname, MailboxPath, Off, Port, Request, Secret
 
 Server = Literal["imap", "smtp"]
-MASK = "******"
-"""What stands in an answer where a secret is stored."""
 
 TlsVersion = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 

@@ -1,11 +1,20 @@
-"""The settings of the whole engine that the API changes. An update leaves absent members as they are."""
+"""The settings of the whole engine that the API changes. An update leaves absent members as they are.
+
+Each is declared once, as a member of `SettingsUpdate`: its type and bounds, what it does, what of it is secret. The
+shapes in which settings are asked for and shown are made from that. How it is stored is in `engine/model/settings.py`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import functools
+import operator
+from collections.abc import Callable
+from types import GenericAlias
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import FieldInfo
 
 from engine.schema.fields import (
     SINGLE,
@@ -17,7 +26,6 @@ from engine.schema.fields import (
     ProxyUrl,
     Request,
     Response,
-    Unsupported,
     WebUrl,
 )
 
@@ -92,6 +100,17 @@ _AUTH_URL = (
     'answers `{"user", "accessToken" | "pass"}`, with `expires` or `expiresIn` if it likes. User and password before '
     '`@` are sent as Basic. `null` or `""`: none, so that these accounts do not log in.'
 )
+_AUTH_SHOWN = "The server that says how accounts log in, its login masked."
+_QUEUE_KEEP = "Only 0, the same as absent: `[retention]` of config.toml rules how long messages are kept."
+_DOOR = (
+    "The SMTP door: {}. It is set by `{}` in the section `[msa]` of config.toml, which is read at the start. A request "
+    "may only repeat it, or give `null`."
+)
+_LOCALE = (
+    "The language of the line above a quoted message, for submissions and accounts without a `locale` of their own. "
+    "`null`: English."
+)
+_TIMEZONE = "The time zone of the date in that line, where neither gives a `tz`. `null`: UTC."
 _TRACK_OPENS = (
     "Whether `trackOpen` tells when a message is opened that does not say itself. `null`: `trackSentMessages`."
 )
@@ -117,12 +136,31 @@ _SupportUrl = Annotated[
         examples=["mailto:x@example.com"],
     ),
 ]
-_Switched = Annotated[bool | UnsetType | None, Meta(description="`false` or `null`: the engine does not do this yet.")]
-_Nothing = Annotated[
-    Annotated[str, Meta(max_length=0)] | UnsetType | None,
-    Meta(description='Only `null` or `""`, the same as absent: the engine does not do this yet.'),
+Secret = Literal["all", "login", "values"]
+"""What of a setting is secret: all of it, the login in a URL, the values of headers."""
+
+
+def _about(text: str, *, shown: str = "", secret: Secret | None = None, examples: list[Any] | None = None) -> Meta:
+    """What a setting does; `shown` is what an answer says about it, if that differs."""
+    return Meta(description=text, examples=examples, extra={"shown": shown or text, "secret": secret})
+
+
+_NOT_YET = "the engine does not do this yet"
+_Switch = Annotated[bool, Meta(extra={"check": Check.UNSUPPORTED}, extra_json_schema={"const": False})]
+_Switched = Annotated[
+    _Switch | UnsetType | None,
+    _about(f"Only `false` or `null`, the same as absent: {_NOT_YET}.", shown=f"`false` or `null`: {_NOT_YET}."),
 ]
-_NothingShown = Annotated[str | UnsetType | None, Meta(description='`null` or `""`: the engine does not do this yet.')]
+_Empty = Annotated[str, Meta(extra={"check": Check.UNSUPPORTED}, extra_json_schema={"maxLength": 0})]
+_Nothing = Annotated[
+    _Empty | UnsetType | None,
+    _about(f'Only `null` or `""`, the same as absent: {_NOT_YET}.', shown=f'`null` or `""`: {_NOT_YET}.'),
+]
+_Zero = Annotated[float, Meta(extra={"check": Check.UNSUPPORTED}, extra_json_schema={"const": 0})]
+_NoNumber = Annotated[
+    _Zero | UnsetType | None,
+    _about(f"Only `null` or 0, the same as absent: {_NOT_YET}.", shown=f"`null` or 0: {_NOT_YET}."),
+]
 _Few = Annotated[int, Meta(ge=1, le=100)]
 _Messages = Annotated[int, Meta(ge=1, le=10_000_000)]
 _Octets = Annotated[int, Meta(ge=1, le=2**50)]
@@ -140,106 +178,209 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
         ]
         | UnsetType
         | None,
-        Meta(description=_WEBHOOKS, examples=["https://app.example.com/hooks/mail"]),
+        _about(_WEBHOOKS, secret="login", examples=["https://app.example.com/hooks/mail"]),
     ] = UNSET
-    webhooks_enabled: Annotated[bool | UnsetType, Meta(description=_ENABLED)] = UNSET
+    webhooks_enabled: Annotated[bool | UnsetType, _about(_ENABLED)] = UNSET
     webhook_events: Annotated[
         EventNames | UnsetType,
-        Meta(description=_EVENTS, examples=[["messageSent", "messageFailed"]]),
+        _about(_EVENTS, examples=[["messageSent", "messageFailed"]]),
     ] = UNSET
-    service_url: Annotated[
-        WebUrl | UnsetType | None, Meta(description=_SERVICE_URL, examples=["https://mail.example.com"])
-    ] = UNSET
+    service_url: Annotated[WebUrl | UnsetType | None, _about(_SERVICE_URL, examples=["https://mail.example.com"])] = (
+        UNSET
+    )
     delivery_attempts: Annotated[
-        Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None, Meta(description=_ATTEMPTS, examples=[10])
+        Annotated[int, Meta(ge=1, le=1000)] | UnsetType | None, _about(_ATTEMPTS, examples=[10])
     ] = UNSET
     webhooks_custom_headers: Annotated[
-        Annotated[tuple[CustomHeader, ...], Meta(max_length=100)] | UnsetType, Meta(description=_CUSTOM_HEADERS)
+        Annotated[tuple[CustomHeader, ...], Meta(max_length=100)] | UnsetType,
+        _about(_CUSTOM_HEADERS, shown=_CUSTOM_HEADERS + " Their values are masked.", secret="values"),
     ] = UNSET
     service_secret: Annotated[
         Annotated[str, Meta(min_length=1, max_length=1024, extra={"check": Check.LINE})] | UnsetType | None,
-        Meta(description=_SECRET),
+        _about(_SECRET, shown=_SECRET + " Masked.", secret="all"),
     ] = UNSET
-    notify_text: Annotated[bool | UnsetType, Meta(description=_TEXT)] = UNSET
+    notify_text: Annotated[bool | UnsetType, _about(_TEXT)] = UNSET
     notify_text_size: Annotated[
-        Annotated[int, Meta(ge=0, le=2**20)] | UnsetType | None, Meta(description=_TEXT_SIZE, examples=[65536])
+        Annotated[int, Meta(ge=0, le=2**20)] | UnsetType | None, _about(_TEXT_SIZE, examples=[65536])
     ] = UNSET
     notify_headers: Annotated[
         Annotated[tuple[FieldName, ...], Meta(max_length=100)] | UnsetType,
-        Meta(description=_HEADERS, examples=[["List-ID"]]),
+        _about(_HEADERS, examples=[["List-ID"]]),
     ] = UNSET
-    proxy_enabled: Annotated[bool | UnsetType, Meta(description=_PROXY_ENABLED)] = UNSET
-    proxy_url: Annotated[ProxyUrl | UnsetType | None, Meta(description=_PROXY_URL)] = UNSET
+    proxy_enabled: Annotated[bool | UnsetType, _about(_PROXY_ENABLED)] = UNSET
+    proxy_url: Annotated[ProxyUrl | UnsetType | None, _about(_PROXY_URL, shown=_PROXY_URL_SHOWN, secret="login")] = (
+        UNSET
+    )
     local_addresses: Annotated[
-        Annotated[tuple[Ip, ...], SINGLE, Meta(max_length=256)] | UnsetType, Meta(description=_LOCAL_ADDRESSES)
+        Annotated[tuple[Ip, ...], SINGLE, Meta(max_length=256)] | UnsetType, _about(_LOCAL_ADDRESSES)
     ] = UNSET
-    imap_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
-    smtp_strategy: Annotated[Strategy | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
+    imap_strategy: Annotated[Strategy | UnsetType | None, _about(_IMAP_STRATEGY)] = UNSET
+    smtp_strategy: Annotated[Strategy | UnsetType | None, _about(_SMTP_STRATEGY)] = UNSET
     auth_server: Annotated[
         Annotated[
             str, Meta(max_length=2048, extra={"check": Check.WEB_URL_OR_EMPTY}, extra_json_schema={"format": "uri"})
         ]
         | UnsetType
         | None,
-        Meta(description=_AUTH_URL, examples=["https://app.example.com/mail-logins"]),
+        _about(_AUTH_URL, shown=_AUTH_SHOWN, secret="login", examples=["https://app.example.com/mail-logins"]),
     ] = UNSET
-    notify_web_safe_html: Annotated[bool | UnsetType, Meta(description=_NOTIFY_WEB_SAFE_HTML)] = UNSET
-    notify_attachments: Annotated[bool | UnsetType, Meta(description=_NOTIFY_ATTACHMENTS)] = UNSET
-    notify_attachment_size: Annotated[_Size | UnsetType | None, Meta(description=_NOTIFY_ATTACHMENT_SIZE)] = UNSET
-    notify_calendar_events: Annotated[bool | UnsetType, Meta(description=_NOTIFY_CALENDAR_EVENTS)] = UNSET
-    inbox_new_only: Annotated[bool | UnsetType, Meta(description=_INBOX_NEW_ONLY)] = UNSET
-    resolve_gmail_categories: Annotated[bool | UnsetType, Meta(description=_RESOLVE_GMAIL_CATEGORIES)] = UNSET
-    ignore_mail_cert_errors: Annotated[bool | UnsetType, Meta(description=_IGNORE_MAIL_CERT_ERRORS)] = UNSET
-    imap_client_name: Annotated[_ClientLine | UnsetType | None, Meta(description=_IMAP_CLIENT_NAME)] = UNSET
-    imap_client_version: Annotated[_ClientLine | UnsetType | None, Meta(description=_IMAP_CLIENT_VERSION)] = UNSET
-    imap_client_vendor: Annotated[_ClientLine | UnsetType | None, Meta(description=_IMAP_CLIENT_VENDOR)] = UNSET
-    imap_client_support_url: Annotated[_SupportUrl | UnsetType | None, Meta(description=_IMAP_CLIENT_SUPPORT_URL)] = (
-        UNSET
-    )
-    export_max_concurrent: Annotated[_Few | UnsetType | None, Meta(description=_EXPORT_MAX_CONCURRENT)] = UNSET
-    export_max_global_concurrent: Annotated[_Few | UnsetType | None, Meta(description=_EXPORTS_IN_ALL)] = UNSET
-    export_max_messages: Annotated[_Messages | UnsetType | None, Meta(description=_EXPORT_MAX_MESSAGES)] = UNSET
-    export_max_size: Annotated[_Octets | UnsetType | None, Meta(description=_EXPORT_MAX_SIZE)] = UNSET
-    generate_email_summary: Unsupported | UnsetType = UNSET
-    open_ai_generate_embeddings: Unsupported | UnsetType = UNSET
-    mcp_enabled: Unsupported | UnsetType = UNSET
-    mcp_o_auth_enabled: Unsupported | UnsetType = UNSET
-    token_audit_log: Unsupported | UnsetType = UNSET
-    http_proxy_enabled: Unsupported | UnsetType = UNSET
-    sentry_enabled: Unsupported | UnsetType = UNSET
-    smtp_server_enabled: Unsupported | UnsetType = UNSET
-    imap_proxy_server_enabled: Unsupported | UnsetType = UNSET
-    enable_api_proxy: Unsupported | UnsetType = UNSET
-    track_clicks: Annotated[bool | UnsetType, Meta(description=_TRACK_CLICKS)] = UNSET
-    track_opens: Annotated[bool | UnsetType, Meta(description=_TRACK_OPENS)] = UNSET
-    smtp_server_proxy: Unsupported | UnsetType = UNSET
-    smtp_server_auth_enabled: Unsupported | UnsetType = UNSET
-    smtp_server_tls: Unsupported | UnsetType = msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
-    imap_proxy_server_proxy: Unsupported | UnsetType = UNSET
-    imap_proxy_server_tls: Unsupported | UnsetType = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
-    track_sent_messages: Annotated[bool | UnsetType, Meta(description=_TRACK_SENT)] = UNSET
+    notify_web_safe_html: Annotated[bool | UnsetType, _about(_NOTIFY_WEB_SAFE_HTML)] = UNSET
+    notify_attachments: Annotated[bool | UnsetType, _about(_NOTIFY_ATTACHMENTS)] = UNSET
+    notify_attachment_size: Annotated[_Size | UnsetType | None, _about(_NOTIFY_ATTACHMENT_SIZE)] = UNSET
+    notify_calendar_events: Annotated[bool | UnsetType, _about(_NOTIFY_CALENDAR_EVENTS)] = UNSET
+    inbox_new_only: Annotated[bool | UnsetType, _about(_INBOX_NEW_ONLY)] = UNSET
+    resolve_gmail_categories: Annotated[bool | UnsetType, _about(_RESOLVE_GMAIL_CATEGORIES)] = UNSET
+    ignore_mail_cert_errors: Annotated[bool | UnsetType, _about(_IGNORE_MAIL_CERT_ERRORS)] = UNSET
+    imap_client_name: Annotated[_ClientLine | UnsetType | None, _about(_IMAP_CLIENT_NAME)] = UNSET
+    imap_client_version: Annotated[_ClientLine | UnsetType | None, _about(_IMAP_CLIENT_VERSION)] = UNSET
+    imap_client_vendor: Annotated[_ClientLine | UnsetType | None, _about(_IMAP_CLIENT_VENDOR)] = UNSET
+    imap_client_support_url: Annotated[_SupportUrl | UnsetType | None, _about(_IMAP_CLIENT_SUPPORT_URL)] = UNSET
+    export_max_concurrent: Annotated[_Few | UnsetType | None, _about(_EXPORT_MAX_CONCURRENT)] = UNSET
+    export_max_global_concurrent: Annotated[_Few | UnsetType | None, _about(_EXPORTS_IN_ALL)] = UNSET
+    export_max_messages: Annotated[_Messages | UnsetType | None, _about(_EXPORT_MAX_MESSAGES)] = UNSET
+    export_max_size: Annotated[_Octets | UnsetType | None, _about(_EXPORT_MAX_SIZE)] = UNSET
+    generate_email_summary: _Switched = UNSET
+    open_ai_generate_embeddings: _Switched = UNSET
+    mcp_enabled: _Switched = UNSET
+    mcp_o_auth_enabled: _Switched = UNSET
+    token_audit_log: _Switched = UNSET
+    http_proxy_enabled: _Switched = UNSET
+    sentry_enabled: _Switched = UNSET
+    imap_proxy_server_enabled: _Switched = UNSET
+    enable_api_proxy: _Switched = UNSET
+    track_clicks: Annotated[bool | UnsetType, _about(_TRACK_CLICKS)] = UNSET
+    track_opens: Annotated[bool | UnsetType, _about(_TRACK_OPENS)] = UNSET
+    smtp_server_proxy: _Switched = UNSET
+    imap_proxy_server_proxy: _Switched = UNSET
+    imap_proxy_server_tls: _Switched = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
+    track_sent_messages: Annotated[bool | UnsetType, _about(_TRACK_SENT)] = UNSET
     notification_base_url: _Nothing = UNSET
     sentry_dsn: _Nothing = UNSET
-    smtp_server_password: _Nothing = UNSET
     imap_proxy_server_password: _Nothing = UNSET
     page_brand_name: _Nothing = UNSET
     smtp_ehlo_name: _Nothing = UNSET
     http_proxy_url: _Nothing = UNSET
     queue_keep: Annotated[
         Annotated[int, Meta(ge=0, le=0)] | UnsetType,
-        Meta(description="Only 0, the same as absent: `[retention]` of config.toml rules how long messages are kept."),
+        _about(_QUEUE_KEEP, shown="0 or `null`."),
     ] = UNSET
     imap_indexer: Annotated[
         Literal["full"] | UnsetType,
-        Meta(description="Only `full`, the same as absent."),
+        _about("Only `full`, the same as absent.", shown="`full` or `null`."),
     ] = UNSET
-    enable_o_auth_tokens_api: Annotated[bool | UnsetType, Meta(description=_OAUTH_TOKENS)] = UNSET
+    enable_o_auth_tokens_api: Annotated[bool | UnsetType, _about(_OAUTH_TOKENS)] = UNSET
+    smtp_server_enabled: Annotated[bool | UnsetType | None, _about(_DOOR.format("whether it is open", "enabled"))] = (
+        UNSET
+    )
+    smtp_server_host: Annotated[
+        str | UnsetType | None, _about(_DOOR.format("the address at which it listens", "host"))
+    ] = UNSET
+    smtp_server_port: Annotated[int | UnsetType | None, _about(_DOOR.format("its port", "port"))] = UNSET
+    smtp_server_tls: Annotated[bool | UnsetType | None, _about(_DOOR.format("whether it offers TLS", "cert"))] = (
+        msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
+    )
+    smtp_server_auth_enabled: Annotated[
+        bool | UnsetType | None, _about(_DOOR.format("whether a client must log in", "require_login"))
+    ] = UNSET
+    smtp_server_password: Annotated[
+        str | UnsetType | None, _about(_DOOR.format("the password that all accounts share there, masked", "password"))
+    ] = UNSET
+    locale: Annotated[
+        Annotated[str, Meta(max_length=100, extra={"check": Check.LINE})] | UnsetType | None,
+        _about(_LOCALE, examples=["de"]),
+    ] = UNSET
+    timezone: Annotated[
+        Annotated[str, Meta(max_length=100, extra={"check": Check.LINE})] | UnsetType | None,
+        _about(_TIMEZONE, examples=["Europe/Berlin"]),
+    ] = UNSET
+    document_store_enabled: _Switched = UNSET
+    disable_tokens: _Switched = UNSET
+    script_env: _Nothing = UNSET
+    template_header: _Nothing = UNSET
+    template_html_head: _Nothing = UNSET
+    open_ai_api_key: _Nothing = msgspec.field(name="openAiAPIKey", default=UNSET)
+    open_ai_api_url: _Nothing = msgspec.field(name="openAiAPIUrl", default=UNSET)
+    open_ai_model: _Nothing = UNSET
+    open_ai_prompt: _Nothing = UNSET
+    open_ai_pre_processing_fn: _Nothing = UNSET
+    open_ai_temperature: _NoNumber = UNSET
+    open_ai_top_p: _NoNumber = UNSET
+    open_ai_max_tokens: _NoNumber = UNSET
+    imap_proxy_server_host: _Nothing = UNSET
+    imap_proxy_server_port: _NoNumber = UNSET
+    gmail_subscription_ttl: _NoNumber = UNSET
+    gmail_export_batch_size: _NoNumber = UNSET
+    outlook_export_batch_size: _NoNumber = UNSET
+
+
+def _notes(field: FieldInfo) -> dict[str, Any]:
+    """What `_about` says of a setting."""
+    notes: dict[str, Any] = get_args(field.type)[-1].extra
+    return notes
+
+
+def _bare(kind: Any) -> Any:
+    """A type without the bounds that a request must keep to: what is stored may be older than they are."""
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _bare(inside[0])
+    if origin is Literal:
+        return type(inside[0])
+    if origin is tuple:
+        return GenericAlias(tuple, (_bare(inside[0]), ...))
+    return functools.reduce(operator.or_, map(_bare, inside)) if inside else kind
+
+
+def _shown_as(field: FieldInfo) -> Any:
+    """The type of a setting in an answer: `null` where it was never set."""
+    return Annotated[_bare(field.type) | None, Meta(description=_notes(field)["shown"])]
+
+
+def _every(of: Callable[[FieldInfo], Any], default: Any, **more: Any) -> list[tuple[str, Any, Any]]:
+    """A field for each setting, of the type that `of` gives, and `more` after them, all absent by default."""
+    named = [
+        (each.name, of(each), msgspec.field(name=each.encode_name, default=default))
+        for each in msgspec.structs.fields(SettingsUpdate)
+    ]
+    return named + [(name, kind, default) for name, kind in more.items()]
 
 
 _Asked = Annotated[bool, Meta(description="`true`: include this setting.")]
+_EVENT_TYPES = Meta(description="The names of all events.")
+_Query: Any = msgspec.defstruct(
+    "_Query",
+    _every(
+        lambda field: _Asked,
+        False,
+        event_types=Annotated[bool, Meta(description="`true`: include the names of all events.")],
+    ),
+    bases=(Request,),
+    namespace={"__doc__": "Which settings to read."},
+    frozen=True,
+    kw_only=True,
+)
+_Shown: Any = msgspec.defstruct(
+    "_Shown",
+    _every(
+        _shown_as,
+        UNSET,
+        event_types=Annotated[tuple[str, ...] | UnsetType, _EVENT_TYPES],
+        unreadable=Annotated[
+            tuple[str, ...] | UnsetType,
+            Meta(
+                description="The settings whose stored value the engine cannot read: set them again.",
+                examples=[["webhooks"]],
+            ),
+        ],
+    ),
+    bases=(Response,),
+    namespace={"__doc__": "The settings as they are shown."},
+    frozen=True,
+    kw_only=True,
+)
 
 
-class SettingsQuery(Request, frozen=True, kw_only=True):
+class SettingsQuery(_Query):  # type: ignore[misc]  # its members are those of the settings
     """The settings to read."""
 
     EXAMPLE = {
@@ -250,69 +391,8 @@ class SettingsQuery(Request, frozen=True, kw_only=True):
         "deliveryAttempts": "true",
     }
 
-    webhooks: _Asked = False
-    webhooks_enabled: _Asked = False
-    webhook_events: _Asked = False
-    service_url: _Asked = False
-    delivery_attempts: _Asked = False
-    webhooks_custom_headers: _Asked = False
-    service_secret: _Asked = False
-    event_types: Annotated[bool, Meta(description="`true`: include the names of all events.")] = False
-    notify_text: _Asked = False
-    notify_text_size: _Asked = False
-    notify_headers: _Asked = False
-    proxy_enabled: _Asked = False
-    proxy_url: _Asked = False
-    local_addresses: _Asked = False
-    imap_strategy: _Asked = False
-    smtp_strategy: _Asked = False
-    auth_server: _Asked = False
-    notify_web_safe_html: _Asked = False
-    notify_attachments: _Asked = False
-    notify_attachment_size: _Asked = False
-    notify_calendar_events: _Asked = False
-    inbox_new_only: _Asked = False
-    resolve_gmail_categories: _Asked = False
-    ignore_mail_cert_errors: _Asked = False
-    imap_client_name: _Asked = False
-    imap_client_version: _Asked = False
-    imap_client_vendor: _Asked = False
-    imap_client_support_url: _Asked = False
-    export_max_concurrent: _Asked = False
-    export_max_global_concurrent: _Asked = False
-    export_max_messages: _Asked = False
-    export_max_size: _Asked = False
-    generate_email_summary: _Asked = False
-    open_ai_generate_embeddings: _Asked = False
-    mcp_enabled: _Asked = False
-    mcp_o_auth_enabled: _Asked = False
-    token_audit_log: _Asked = False
-    http_proxy_enabled: _Asked = False
-    sentry_enabled: _Asked = False
-    smtp_server_enabled: _Asked = False
-    imap_proxy_server_enabled: _Asked = False
-    enable_api_proxy: _Asked = False
-    track_clicks: _Asked = False
-    track_opens: _Asked = False
-    smtp_server_proxy: _Asked = False
-    smtp_server_auth_enabled: _Asked = False
-    smtp_server_tls: _Asked = msgspec.field(name="smtpServerTLSEnabled", default=False)
-    imap_proxy_server_proxy: _Asked = False
-    imap_proxy_server_tls: _Asked = msgspec.field(name="imapProxyServerTLSEnabled", default=False)
-    track_sent_messages: _Asked = False
-    notification_base_url: _Asked = False
-    sentry_dsn: _Asked = False
-    smtp_server_password: _Asked = False
-    imap_proxy_server_password: _Asked = False
-    page_brand_name: _Asked = False
-    smtp_ehlo_name: _Asked = False
-    http_proxy_url: _Asked = False
-    queue_keep: _Asked = False
-    imap_indexer: _Asked = False
-    enable_o_auth_tokens_api: _Asked = False
 
-
-class Settings(Response, frozen=True, kw_only=True):
+class Settings(_Shown):  # type: ignore[misc]  # likewise
     """The settings you asked for. Secrets are masked."""
 
     EXAMPLE = {
@@ -323,77 +403,11 @@ class Settings(Response, frozen=True, kw_only=True):
         "deliveryAttempts": None,
     }
 
-    webhooks: Annotated[str | UnsetType | None, Meta(description=_WEBHOOKS)] = UNSET
-    webhooks_enabled: Annotated[bool | UnsetType | None, Meta(description=_ENABLED)] = UNSET
-    webhook_events: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_EVENTS)] = UNSET
-    service_url: Annotated[str | UnsetType | None, Meta(description=_SERVICE_URL)] = UNSET
-    delivery_attempts: Annotated[int | UnsetType | None, Meta(description=_ATTEMPTS)] = UNSET
-    webhooks_custom_headers: Annotated[
-        tuple[CustomHeader, ...] | UnsetType | None, Meta(description=_CUSTOM_HEADERS + " Their values are masked.")
-    ] = UNSET
-    service_secret: Annotated[str | UnsetType | None, Meta(description=_SECRET + " Masked.")] = UNSET
-    event_types: Annotated[tuple[str, ...] | UnsetType, Meta(description="The names of all events.")] = UNSET
-    unreadable: Annotated[
-        tuple[str, ...] | UnsetType,
-        Meta(
-            description="The settings whose stored value the engine cannot read: set them again.",
-            examples=[["webhooks"]],
-        ),
-    ] = UNSET
-    notify_text: Annotated[bool | UnsetType | None, Meta(description=_TEXT)] = UNSET
-    notify_text_size: Annotated[int | UnsetType | None, Meta(description=_TEXT_SIZE)] = UNSET
-    notify_headers: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_HEADERS)] = UNSET
-    proxy_enabled: Annotated[bool | UnsetType | None, Meta(description=_PROXY_ENABLED)] = UNSET
-    proxy_url: Annotated[str | UnsetType | None, Meta(description=_PROXY_URL_SHOWN)] = UNSET
-    local_addresses: Annotated[tuple[str, ...] | UnsetType | None, Meta(description=_LOCAL_ADDRESSES)] = UNSET
-    imap_strategy: Annotated[str | UnsetType | None, Meta(description=_IMAP_STRATEGY)] = UNSET
-    smtp_strategy: Annotated[str | UnsetType | None, Meta(description=_SMTP_STRATEGY)] = UNSET
-    auth_server: Annotated[
-        str | UnsetType | None, Meta(description="The server that says how accounts log in, its login masked.")
-    ] = UNSET
-    notify_web_safe_html: Annotated[bool | UnsetType | None, Meta(description=_NOTIFY_WEB_SAFE_HTML)] = UNSET
-    notify_attachments: Annotated[bool | UnsetType | None, Meta(description=_NOTIFY_ATTACHMENTS)] = UNSET
-    notify_attachment_size: Annotated[int | UnsetType | None, Meta(description=_NOTIFY_ATTACHMENT_SIZE)] = UNSET
-    notify_calendar_events: Annotated[bool | UnsetType | None, Meta(description=_NOTIFY_CALENDAR_EVENTS)] = UNSET
-    inbox_new_only: Annotated[bool | UnsetType | None, Meta(description=_INBOX_NEW_ONLY)] = UNSET
-    resolve_gmail_categories: Annotated[bool | UnsetType | None, Meta(description=_RESOLVE_GMAIL_CATEGORIES)] = UNSET
-    ignore_mail_cert_errors: Annotated[bool | UnsetType | None, Meta(description=_IGNORE_MAIL_CERT_ERRORS)] = UNSET
-    imap_client_name: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_NAME)] = UNSET
-    imap_client_version: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_VERSION)] = UNSET
-    imap_client_vendor: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_VENDOR)] = UNSET
-    imap_client_support_url: Annotated[str | UnsetType | None, Meta(description=_IMAP_CLIENT_SUPPORT_URL)] = UNSET
-    export_max_concurrent: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_CONCURRENT)] = UNSET
-    export_max_global_concurrent: Annotated[int | UnsetType | None, Meta(description=_EXPORTS_IN_ALL)] = UNSET
-    export_max_messages: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_MESSAGES)] = UNSET
-    export_max_size: Annotated[int | UnsetType | None, Meta(description=_EXPORT_MAX_SIZE)] = UNSET
-    generate_email_summary: _Switched = UNSET
-    open_ai_generate_embeddings: _Switched = UNSET
-    mcp_enabled: _Switched = UNSET
-    mcp_o_auth_enabled: _Switched = UNSET
-    token_audit_log: _Switched = UNSET
-    http_proxy_enabled: _Switched = UNSET
-    sentry_enabled: _Switched = UNSET
-    smtp_server_enabled: _Switched = UNSET
-    imap_proxy_server_enabled: _Switched = UNSET
-    enable_api_proxy: _Switched = UNSET
-    track_clicks: Annotated[bool | UnsetType | None, Meta(description=_TRACK_CLICKS)] = UNSET
-    track_opens: Annotated[bool | UnsetType | None, Meta(description=_TRACK_OPENS)] = UNSET
-    smtp_server_proxy: _Switched = UNSET
-    smtp_server_auth_enabled: _Switched = UNSET
-    smtp_server_tls: _Switched = msgspec.field(name="smtpServerTLSEnabled", default=UNSET)
-    imap_proxy_server_proxy: _Switched = UNSET
-    imap_proxy_server_tls: _Switched = msgspec.field(name="imapProxyServerTLSEnabled", default=UNSET)
-    track_sent_messages: Annotated[bool | UnsetType | None, Meta(description=_TRACK_SENT)] = UNSET
-    notification_base_url: _NothingShown = UNSET
-    sentry_dsn: _NothingShown = UNSET
-    smtp_server_password: _NothingShown = UNSET
-    imap_proxy_server_password: _NothingShown = UNSET
-    page_brand_name: _NothingShown = UNSET
-    smtp_ehlo_name: _NothingShown = UNSET
-    http_proxy_url: _NothingShown = UNSET
-    queue_keep: Annotated[int | UnsetType | None, Meta(description="0 or `null`.")] = UNSET
-    imap_indexer: Annotated[str | UnsetType | None, Meta(description="`full` or `null`.")] = UNSET
-    enable_o_auth_tokens_api: Annotated[bool | UnsetType | None, Meta(description=_OAUTH_TOKENS)] = UNSET
+
+SECRETS: dict[str, Secret] = {
+    each.name: secret for each in msgspec.structs.fields(SettingsUpdate) if (secret := _notes(each)["secret"])
+}
+"""The settings that hold a secret, each with what of it an answer masks."""
 
 
 class SettingsUpdated(Response, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Messages in the queue and their recipients, as rows.
 
 Every function that changes a state is a compare-and-set inside the caller's transaction and returns whether it took
-effect. `model/states.py` lists the values of the `state` columns and the allowed transitions.
+effect. `model/message_states.py` lists the values of the `state` columns and the allowed transitions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.model.message import Dsn, LaneId, Message, OnDoubt, Recipient
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.store.writer import Tx
 
 _COLUMNS = (

@@ -1,8 +1,8 @@
 """The schema of the journal, as the list of steps that made it.
 
 A step is never changed once released; the next one is added below it. `PRAGMA user_version` counts the steps applied.
-Times are seconds since 1970 UTC; JSON columns hold bytes; a `state` column holds the words of `model/states.py` or
-`accounts/account_states.py`.
+Times are seconds since 1970 UTC; JSON columns hold bytes; a `state` column holds the words of
+`model/message_states.py` or `model/account_states.py`.
 
 If the rows of a table belong to an account, a mailbox, a webhook endpoint or a message, a trigger removes them with it,
 so the code that deletes the parent need not name the table. Only bodies are dropped by name (`bodies.drop`), since a

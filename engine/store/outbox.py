@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.model.message import Message, Recipient
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.store import messages
 
 

@@ -12,9 +12,9 @@ from msgspec import UNSET, UnsetType
 from engine.field_errors import invalid
 from engine.heavy_work import HeavyWork
 from engine.mail.compose import Composed, Draft, compose, message_id_of
-from engine.mail.fields import raw_fields
-from engine.mail.headers import HeaderError
-from engine.mail.whole import from_raw, with_fields
+from engine.mail.header_reading import raw_fields
+from engine.mail.header_writing import HeaderError
+from engine.mail.raw_message import from_raw, with_fields
 from engine.model.registration import Registration
 from engine.schema.submit import Content, NamedAddress
 from engine.submission.draft import draft_of, size_of

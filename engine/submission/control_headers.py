@@ -14,7 +14,7 @@ from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.mail.dates import read_date
 from engine.mail.decode import header_text
-from engine.mail.whole import name_of, split_fields
+from engine.mail.raw_message import name_of, split_fields
 
 ACCOUNT: Final = "X-EE-Account"
 IDEMPOTENCY_KEY: Final = "X-EE-Idempotency-Key"

@@ -18,8 +18,8 @@ from engine.accounts.account import Account
 from engine.accounts.registration import is_sandbox
 from engine.field_errors import invalid
 from engine.mail.compose import Composed, Draft
-from engine.mail.fields import raw_fields
-from engine.mail.headers import HeaderError
+from engine.mail.header_reading import raw_fields
+from engine.mail.header_writing import HeaderError
 from engine.mail.html_text import html_to_text
 from engine.mail.whole_html import with_html
 from engine.model.registration import SmtpServer
@@ -28,7 +28,7 @@ from engine.signed_links import LinkKeys, query_of
 from engine.store import blocklists
 from engine.store.writer import Store
 from engine.submission.envelope import envelope_of
-from engine.submission.lists import (
+from engine.submission.mailing_lists import (
     FIELD,
     Leaving,
     is_public,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from engine.accounts.downloading import content, file_of
+from engine.accounts.message_download import content, file_of
 from engine.accounts.message_summary import filename
 from engine.arriving_body import ArrivingBody
 from engine.errors import Problem
@@ -42,7 +42,7 @@ class Waiting(NamedTuple):
 
     async def load(self) -> AttachedFile:
         """The file, in memory. Raises `StorageUnavailable`."""
-        return msgspec.structs.replace(self.file, content=await self.arrived.load())
+        return msgspec.structs.replace(self.file, content=bytes(await self.arrived.load()))
 
 
 class Room:

@@ -21,7 +21,7 @@ from engine.accounts.account import Account
 from engine.errors import Problem
 from engine.field_errors import invalid
 from engine.mail.compose import Content, Draft, attached, content_of, headed
-from engine.mail.headers import HeaderError
+from engine.mail.header_writing import HeaderError
 from engine.mail.parts import MimePart
 from engine.queue.accept import Incoming
 from engine.schema.blocklists import Skipped

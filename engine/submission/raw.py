@@ -21,11 +21,11 @@ from engine.field_errors import invalid
 from engine.mail.addresses import Address, needs_smtputf8, parse_address
 from engine.mail.compose import Composed, Draft, date_of
 from engine.mail.decode import header_text
-from engine.mail.fields import fields, raw_fields
-from engine.mail.headers import LONGEST_LINE, one_address
+from engine.mail.header_reading import fields, raw_fields
+from engine.mail.header_writing import LONGEST_LINE, one_address
 from engine.mail.mailbox_list import mailbox_list
 from engine.mail.parts import longest_line
-from engine.mail.whole import replaced
+from engine.mail.raw_message import replaced
 from engine.mail.whole_html import is_signed
 from engine.schema.submit import Content
 from engine.submission.control_headers import Control, taken_out

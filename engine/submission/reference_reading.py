@@ -19,11 +19,11 @@ from msgspec import UNSET
 
 from engine.accounts import message_ids, registration
 from engine.accounts.account import Account
-from engine.accounts.commands import NoSession
-from engine.accounts.downloading import find_part
-from engine.accounts.located import Locator, no_message, refused
+from engine.accounts.leased_connections import NoSession
+from engine.accounts.message_download import find_part
 from engine.accounts.message_ids import NoId
 from engine.accounts.message_ids import Place as IdPlace
+from engine.accounts.message_lookup import Locator, no_message, refused
 from engine.accounts.message_summary import is_text
 from engine.accounts.message_text import GLANCES, Wanted, read_text
 from engine.accounts.search_keys import GMAIL, OBJECT_IDS, search_keys
@@ -36,16 +36,18 @@ from engine.imap.structure import BodyPart
 from engine.mail.addresses import Address, parse_address
 from engine.mail.dates import read_date
 from engine.mail.decode import header_text
-from engine.mail.fields import fields
-from engine.mail.headers import HeaderError, mailboxes
+from engine.mail.header_reading import fields
+from engine.mail.header_writing import HeaderError, mailboxes
 from engine.mail.quote_words import Words, words_of
 from engine.mail.quoting import Texts, quoted
 from engine.mail.replying import Original
 from engine.mail.web_safe import renamed_pictures, wanted_pictures
 from engine.model.registration import Registration
+from engine.model.settings import Settings
 from engine.schema.reference import Reference, ReferenceShown
 from engine.schema.search import SearchQuery
 from engine.schema.submit import Content
+from engine.settings import SettingsBook
 from engine.store.writer import Store
 from engine.submission.draft import addresses_of
 from engine.submission.mailbox_files import Room, Share, Waiting, downloaded
@@ -94,8 +96,11 @@ class References:
     `heavy`: turns for large ones.
     """
 
-    def __init__(self, store: Store, most: int, room: Room, heavy: HeavyWork, world: World) -> None:
+    def __init__(
+        self, store: Store, settings: SettingsBook, most: int, room: Room, heavy: HeavyWork, world: World
+    ) -> None:
         self._store = store
+        self._settings = settings
         self._most = most
         self._room = room
         self._heavy = heavy
@@ -112,7 +117,7 @@ class References:
         the account has no mailbox; 404 for what is not there; 413 or 503 by the limits; 503 with EmailEngine's code
         `IMAPUnavailable` if the account is not connected; 504 if the time is up.
         """
-        asked = _asked(content, account.record)
+        asked = _asked(content, account.record, self._settings.values)
         if asked.reference is None and not asked.files:
             yield NOTHING
             return
@@ -252,7 +257,7 @@ class _Reading:
         return await downloaded(self._session, one.uid, part, self._share, self._seconds, cid)
 
 
-def _asked(content: Content, record: Registration) -> _Asked:
+def _asked(content: Content, record: Registration, settings: Settings) -> _Asked:
     """What the request refers to. Raises `Problem` 400 for what is no id or no time zone."""
     reference = None if content.reference is UNSET else content.reference
     place = None
@@ -264,8 +269,8 @@ def _asked(content: Content, record: Registration) -> _Asked:
         if isinstance(each.reference, str) and each.reference
     }
     taken = {each.cid.strip("<>") for each in content.attachments if each.cid}
-    words = words_of(content.locale or record.locale or "")
-    return _Asked(reference, place, files, taken, words, _zone(content, record))
+    words = words_of(content.locale or record.locale or settings.locale or "")
+    return _Asked(reference, place, files, taken, words, _zone(content, record, settings))
 
 
 def _place(written: str, name: str, *, of_file: bool) -> IdPlace | None:
@@ -275,10 +280,14 @@ def _place(written: str, name: str, *, of_file: bool) -> IdPlace | None:
         raise invalid(name, "must be a valid base64 string") from error
 
 
-def _zone(content: Content, record: Registration) -> tzinfo:
-    """The time zone asked for, else the account's, else UTC. Raises `Problem` 400 for an unknown one in the request."""
+def _zone(content: Content, record: Registration, settings: Settings) -> tzinfo:
+    """The time zone of the request, else the account's, else that of the settings, else UTC.
+
+    Raises `Problem` 400 for an unknown one in the request.
+    """
+    name = content.tz or record.tz or settings.timezone
     try:
-        return ZoneInfo(content.tz or record.tz or "UTC") if content.tz or record.tz else UTC
+        return ZoneInfo(name) if name else UTC
     except (KeyError, ValueError, OSError) as error:
         if not content.tz:
             return UTC

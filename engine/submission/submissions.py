@@ -14,18 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from engine.accounts.account import Account
-from engine.accounts.not_ready import REFUSALS
-from engine.accounts.routes import Routes
-from engine.errors import Problem
+from engine.accounts.proxy_choice import Routes
 from engine.field_errors import invalid
 from engine.mail.addresses import Address
 from engine.mail.compose import Composed, Draft
-from engine.mail.headers import HeaderError
+from engine.mail.header_writing import HeaderError
 from engine.model.message import Message, OnDoubt
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.queue.accept import After, Incoming, Intake, new_queue_id
 from engine.schema.submit import Content
 from engine.store.follow_ups import What
@@ -33,6 +31,7 @@ from engine.store.idempotency_keys import Kept
 from engine.submission.composer import HERE, Composer
 from engine.submission.draft import draft_of, size_of
 from engine.submission.envelope import copy_path_of, envelope_of
+from engine.submission.gateway_choice import GatewayChoice
 from engine.submission.mail_links import MailLinks
 from engine.submission.raw import (
     dated,
@@ -51,10 +50,7 @@ from engine.world import World
 
 
 class Submissions:
-    """Makes messages for the queue. `attempts` returns how often a message is attempted if its caller does not say.
-
-    `has_gateway`: whether there is a gateway with this id.
-    """
+    """Makes messages for the queue. `attempts` returns how often a message is attempted if its caller does not say."""
 
     def __init__(
         self,
@@ -64,7 +60,7 @@ class Submissions:
         intake: Intake,
         routes: Routes,
         attempts: Callable[[], int],
-        has_gateway: Callable[[str], bool],
+        gateways: GatewayChoice,
         on_doubt: OnDoubt,
         world: World,
     ) -> None:
@@ -74,7 +70,7 @@ class Submissions:
         self._intake = intake
         self._routes = routes
         self._attempts = attempts
-        self._has_gateway = has_gateway
+        self.gateways = gateways
         self._on_doubt = on_doubt
         self._world = world
 
@@ -168,15 +164,11 @@ class Submissions:
             interruptions=0,
             expires_at=self._intake.expires_at(terms.send_at, attempts),
             local_address=terms.local_address,
-            gateway=self.gateway(terms.gateway),
+            gateway=self.gateways.of(terms.gateway),
         )
         if terms.proxy is not None:
             message.proxy = self._routes.seal(account.id, message.queue_id, terms.proxy)
         return Incoming(message, envelope.recipients, composed, after)
-
-    def gateway(self, asked: str | UnsetType | None) -> str | None:
-        """The gateway to send through; None for the account's own server, also in place of one that does not exist."""
-        return asked if asked and self._has_gateway(asked) else None
 
     async def accept(self, *taken: Incoming, key: str | None = None, kept: Kept | None = None) -> bytes | None:
         """Make the messages durable, as `Intake.accept` does."""
@@ -187,14 +179,3 @@ def after_of(found: Referenced) -> tuple[After, ...]:
     """What happens to the message that this one refers to, once this one is sent."""
     what: What = "forwarded" if found.action == "forward" else "answered"
     return () if found.place is None else (After(what, *found.place),)
-
-
-def refuse_unless_ready(account: Account) -> None:
-    """Raise `Problem` 404 if the account cannot send at all, 503 before its first sync."""
-    if not account.has_smtp:
-        raise Problem(404, "SMTP configuration was not found for requested ID", code="SMTPUnavailable")
-    if not account.status.initialized:
-        state = account.status.state
-        refusal = REFUSALS[state]
-        headers = {"Retry-After": str(refusal.retry_after)}
-        raise Problem(503, refusal.message, headers=headers, state=state, code=refusal.code)

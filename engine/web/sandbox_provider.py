@@ -10,7 +10,7 @@ from quart import Response
 from engine.api.context import Context
 from engine.api.oauth2 import redirect_url
 from engine.errors import Problem
-from engine.http.pages import FORM, PageRequest
+from engine.http.html_pages import FORM, PageRequest
 from engine.sandbox.oauth_pages import ISSUER, WebRequest, answer
 from engine.web.rendering import HEADERS
 

@@ -8,12 +8,12 @@ from quart import Response
 
 from engine.api.context import Context
 from engine.api.oauth2 import CALLBACK_PATH
-from engine.http.pages import Page, PageRequest, Pages
+from engine.http.html_pages import Page, PageRequest, Pages
 from engine.submission.tracking import CLICK_PATH, OPEN_PATH, UNSUBSCRIBE_PATH
 from engine.web import rendering, sandbox_provider
-from engine.web.connect import connect
-from engine.web.outcome import of_problem
-from engine.web.sign_in import SignInPages
+from engine.web.form_outcome import of_problem
+from engine.web.form_start import connect
+from engine.web.oauth_sign_in import SignInPages
 from engine.web.tracking import TrackingPages
 from engine.web.unsubscribe import unsubscribe
 

@@ -16,7 +16,7 @@ from quart import Response
 from engine.api.context import Context
 from engine.errors import EngineError, Problem
 from engine.http.client_address import known
-from engine.http.pages import PageRequest
+from engine.http.html_pages import PageRequest
 from engine.schema.recipient_events import Automated
 from engine.store import accounts, attempts, blocklists
 from engine.store.writer import Tx

@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 from quart import Response
 
 from engine.api.context import Context
+from engine.edge.client_disconnect import carry_through
 from engine.http.client_address import known
-from engine.http.client_disconnect import carry_through
-from engine.http.pages import PageRequest
+from engine.http.html_pages import PageRequest
 from engine.store import accounts, blocklists
 from engine.store.blocklists import FOR_ALL, Entry
 from engine.store.writer import Tx

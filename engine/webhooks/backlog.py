@@ -1,40 +1,15 @@
-"""The backlog of one account at an endpoint, and what a failed post means for it.
+"""The backlog of one account at an endpoint: which events are not posted yet, and how the first of them has failed.
 
-* **The receiver refused the event.** It is posted again by the schedule, and parked at the end of it, so that one bad
-  event does not block its account for ever. `Retry-After` can lengthen a wait but not shorten it.
-* **The connection failed.** The receiver is away. Its events wait, however long that takes, and none is parked, unless
-  the receiver has accepted other events in the meantime: then this event must be what breaks it.
-* **The host is silent.** It is dialled at least every 40 s, so that events go within a minute of its return.
-* **No answer came in time.** The receiver may have the event. It is posted again, since twice is better than never.
-
-The last two are not steps of the schedule: a refusal after them continues the schedule where it was.
+Pure. `engine.webhooks.retry` says what a failed post means for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 
 import msgspec
 
-LONGEST_AWAY = 3600.0
-"""Most seconds between two attempts to post to a receiver that is away."""
-LONGEST_SILENCE = 40.0
-"""Most seconds between two posts to a silent host."""
-EARLY = 60.0
-"""Seconds that must have passed since an attempt before the receiver's return brings the next one forward."""
-
-
-class PostOutcome(StrEnum):
-    """How a post failed, as far as its next attempt is concerned."""
-
-    ANSWERED = "answered"
-    SHUT = "shut"
-    """The host is there but gave no answer: connection refused or broken, or not HTTP."""
-    SILENT = "silent"
-    """The host cannot be reached, or its name cannot be resolved."""
-    UNKNOWN = "unknown"
-    """No answer in time: the receiver may have the event."""
+from engine.webhooks.retry import LONGEST_AWAY, Failed, PostOutcome, is_step, step, steps_within, wait
 
 
 class AccountBacklog(msgspec.Struct):
@@ -88,27 +63,6 @@ class AccountBacklog(msgspec.Struct):
         if self.since is None:
             self.since = now
         others_taken = taken_at >= self.since
-        if outcome is PostOutcome.SILENT:
-            return min(step(schedule, self.attempts), LONGEST_SILENCE)
-        if outcome is PostOutcome.UNKNOWN and not others_taken:
-            return min(step(schedule, self.steps), LONGEST_SILENCE)
-        self.steps += 1
-        spent = self.steps > len(schedule)
-        if self.answered:
-            return None if spent else max(schedule[self.steps - 1], retry_after or 0.0)
-        if spent and now - self.since >= sum(schedule) and others_taken:
-            return None
-        return min(step(schedule, self.steps), LONGEST_AWAY)
-
-
-def step(schedule: Sequence[float], attempts: int) -> float:
-    """The wait in seconds after `attempts` failed attempts, by the schedule."""
-    return schedule[min(max(attempts, 1), len(schedule)) - 1] if schedule else LONGEST_AWAY
-
-
-def steps_within(schedule: Sequence[float], attempts: int, seconds: float) -> int:
-    """How many of `attempts` can have been steps of the schedule, if the first of them was `seconds` ago."""
-    steps, passed = 1, 0.0
-    while steps < attempts and (passed := passed + step(schedule, steps)) <= seconds:
-        steps += 1
-    return min(steps, attempts)
+        self.steps += is_step(outcome, others_taken=others_taken)
+        failed = Failed(self.attempts, self.steps, now - self.since, others_taken)
+        return wait(schedule, outcome, failed, retry_after)

@@ -5,8 +5,7 @@
    task until the backlog is empty (`_run_line`), so memory holds one small object for each account that lags.
 3. The task posts the account's events one after another (`_deliver`), so trouble with one account delays no other. At
    most `[webhooks] parallel` posts are under way at once.
-4. On 2xx the event is done; 410 ends the posting. After any other answer the event waits by the schedule and is parked
-   at its end; without an answer it waits until the receiver is back (`_until_due`).
+4. On 2xx the event is done; 410 ends the posting. Otherwise the event waits or is parked (`retry`, `_until_due`).
 5. `_keep` stores position and backlogs about once a second: a crash repeats at most that second and skips nothing.
 """
 
@@ -29,11 +28,12 @@ from engine.log import concerns
 from engine.store import webhooks
 from engine.store.webhooks import EndpointRow, LineRow, ParkedRow
 from engine.store.writer import Store, Tx
-from engine.webhooks.backlog import EARLY, AccountBacklog, PostOutcome
+from engine.webhooks.backlog import AccountBacklog
 from engine.webhooks.endpoint_log import EndpointLog
 from engine.webhooks.expression_checks import ExpressionError
 from engine.webhooks.plan import Plan, health_of, letter_of, payload
 from engine.webhooks.post import Answer, Poster
+from engine.webhooks.retry import EARLY, PostOutcome
 from engine.webhooks.target import WebhookTarget
 from engine.world import LOOK_AGAIN, World
 

@@ -15,10 +15,10 @@ from engine.egress import Egress
 from engine.errors import EngineError, NetworkError, NetworkKind
 from engine.masking import Masker
 from engine.webhooks import signing
-from engine.webhooks.backlog import PostOutcome
 from engine.webhooks.http_client import Connections
 from engine.webhooks.http_response import HttpResponse
 from engine.webhooks.plan import Letter
+from engine.webhooks.retry import PostOutcome
 from engine.webhooks.target import WebhookTarget
 from engine.world import World
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 """How long anything may take on a slow, busy machine. On a good day nothing waits a hundredth of it."""
 
 

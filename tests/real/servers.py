@@ -27,7 +27,7 @@ WRONG_NAME_HOST = "127.0.0.3"
 PLAIN_HOST = "127.0.0.4"
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-PORTS = range(20_000 + 2000 * (_WORKER % 6), 22_000 + 2000 * (_WORKER % 6))
+PORTS = range(20_000 + 1000 * (_WORKER % 12), 21_000 + 1000 * (_WORKER % 12))
 """Each process that tests beside others looks in a range of its own, since a port found is not taken yet."""
 
 VMAIL_UID = 5000

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from real.engine_process import Answer, EngineProcess
-from real.processes import wait_until
+from real.processes import PATIENCE_SECONDS, wait_until
 from real.servers import free_ports
 from real.smtp_server import SmtpServer
 from real.webhook_receiver import WebhookReceiver
@@ -324,7 +324,7 @@ def test_a_path_that_is_not_there(engine: EngineProcess) -> None:
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_that_is_too_large(chunked: bool, engine: EngineProcess) -> None:
     body = b'{"name": "' + b"x" * 200 * 1024 + b'"}'
-    connection = http.client.HTTPConnection(engine.host, engine.port, timeout=20)
+    connection = http.client.HTTPConnection(engine.host, engine.port, timeout=PATIENCE_SECONDS)
     headers = {"Authorization": f"Bearer {engine.token}", "Content-Type": "application/json"}
     parts = (body[start : start + 8192] for start in range(0, len(body), 8192))
     try:

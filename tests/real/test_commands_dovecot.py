@@ -13,7 +13,7 @@ from real.dovecot import Dovecot
 
 from engine import app, sasl
 from engine.accounts.account import Account
-from engine.accounts.commands import NoSession
+from engine.accounts.leased_connections import NoSession
 from engine.api.context import Context
 from engine.config import Config, StoreConfig
 from engine.imap import session

@@ -80,6 +80,10 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
+LAST = "What the engine promises: docs/design.md."
+"""What the quickstart prints last before it follows the events."""
+
+
 @pytest.fixture
 def quickstart(clone: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str], str]]:
     (port,) = free_ports(1)
@@ -88,7 +92,7 @@ def quickstart(clone: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[b
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(["scripts/quickstart"], cwd=clone, env=home, stdout=log, stderr=log)
     try:
-        wait_until(lambda: process.poll() is not None or "[8/8]" in (tmp_path / "log").read_text(), "the quickstart")
+        wait_until(lambda: process.poll() is not None or LAST in (tmp_path / "log").read_text(), "the quickstart")
         yield process, home, str(port)
     finally:
         process.terminate()

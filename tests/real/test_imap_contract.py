@@ -289,7 +289,7 @@ async def test_compressed(connect: Connect) -> None:
     await session.select("INBOX")
     assert b"".join([piece async for piece in session.download(1, "TEXT")]) == line * 1000
     await other.append("INBOX", [PLAIN])
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         assert await session.idle(trio.Event(), 20)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from real.engine_process import REPOSITORY, EngineProcess
-from real.processes import wait_until
+from real.processes import PATIENCE_SECONDS, wait_until
 from real.smtp_server import SmtpServer, Trouble
 
 pytestmark = pytest.mark.process
@@ -142,7 +142,10 @@ def test_a_stop_waits_for_nobody_who_hangs(
     if trouble is Trouble.HANG_AFTER_DOT:
         smtp_server.wait_for_messages(1)
     address = (engine.host, engine.port)
-    with socket.create_connection(address) as stuck, socket.create_connection(address, timeout=20) as websocket:
+    with (
+        socket.create_connection(address) as stuck,
+        socket.create_connection(address, timeout=PATIENCE_SECONDS) as websocket,
+    ):
         login = f"Host: engine\r\nAuthorization: Bearer {engine.token}\r\n"
         stuck.sendall(
             f"POST /v1/account HTTP/1.1\r\n{login}Content-Type: application/json\r\n"
@@ -168,7 +171,9 @@ def serve(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """A start that is expected to end by itself."""
     settings = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), **environment}
     command = [sys.executable, "-m", "engine", "serve"]
-    return subprocess.run(command, env=settings, cwd=folder, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(
+        command, env=settings, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
 
 
 def test_a_folder_takes_one_engine_only(engine: EngineProcess, tmp_path: Path) -> None:
@@ -246,7 +251,7 @@ def test_a_stop_that_hangs_says_so(signals: int, code: int, word: str, tmp_path:
             assert lines[-1], "it ended without a word"
         if signals == 2:
             process.terminate()
-        assert process.wait(20) == code
+        assert process.wait(PATIENCE_SECONDS) == code
         lines += process.stderr.readlines()
     assert word in lines[-1]
     assert "Traceback" not in "".join(lines)

@@ -13,7 +13,7 @@ from proxy_server import ProxyServer
 from real.dovecot import Dovecot
 from real.engine_process import EngineProcess
 from real.postfix import Postfix
-from real.processes import wait_until
+from real.processes import PATIENCE_SECONDS, wait_until
 from real.servers import HOST
 
 pytestmark = [pytest.mark.real, pytest.mark.process]
@@ -35,7 +35,7 @@ class ProxyThread:
 
     def __enter__(self) -> ProxyThread:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(PATIENCE_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:

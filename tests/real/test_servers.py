@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from real.dovecot import Dovecot
 from real.postfix import MESSAGE_SIZE_LIMIT, Postfix
-from real.processes import process_tree
+from real.processes import PATIENCE_SECONDS, process_tree
 from real.servers import MailServer
 from real.smtp_server import SmtpServer, Trouble
 from real.smtp_sink import SmtpSink
@@ -33,7 +33,7 @@ def message(subject: str, *headers: str) -> bytes:
 
 def submission(postfix: Postfix, name: str | None = None) -> tuple[smtplib.SMTP, str]:
     login, password = postfix.user(name)
-    client = smtplib.SMTP(postfix.host, postfix.port, timeout=10)
+    client = smtplib.SMTP(postfix.host, postfix.port, timeout=PATIENCE_SECONDS)
     client.starttls(context=trusting(postfix))
     client.login(login, password)
     return client, login
@@ -107,12 +107,15 @@ class TestCertificates:
 
     def test_starttls_shows_the_same_bad_certificates(self, postfix: Postfix) -> None:
         for host in (postfix.expired_host, postfix.wrong_name_host):
-            with smtplib.SMTP(host, postfix.port, timeout=10) as client, pytest.raises(ssl.SSLCertVerificationError):
+            with (
+                smtplib.SMTP(host, postfix.port, timeout=PATIENCE_SECONDS) as client,
+                pytest.raises(ssl.SSLCertVerificationError),
+            ):
                 client.starttls(context=trusting(postfix))
 
 
 def verify_error(server: MailServer, host: str) -> str:
-    with socket.create_connection((host, server.tls_port), timeout=10) as connection:
+    with socket.create_connection((host, server.tls_port), timeout=PATIENCE_SECONDS) as connection:
         with pytest.raises(ssl.SSLCertVerificationError) as refused:
             trusting(server).wrap_socket(connection, server_hostname=host)
         return refused.value.verify_message
@@ -139,25 +142,29 @@ class TestPostfix:
         assert len(dovecot.wait_for_messages(recipient)) == 1
 
     def test_implicit_tls(self, postfix: Postfix) -> None:
-        with smtplib.SMTP_SSL(postfix.host, postfix.tls_port, timeout=10, context=trusting(postfix)) as client:
+        with smtplib.SMTP_SSL(
+            postfix.host, postfix.tls_port, timeout=PATIENCE_SECONDS, context=trusting(postfix)
+        ) as client:
             assert client.login(*postfix.user())[0] == 235
 
     def test_plain_port_offers_no_tls_but_a_login(self, postfix: Postfix) -> None:
-        with smtplib.SMTP(postfix.plain_host, postfix.plain_port, timeout=10) as client:
+        with smtplib.SMTP(postfix.plain_host, postfix.plain_port, timeout=PATIENCE_SECONDS) as client:
             client.ehlo()
             assert not client.has_extn("starttls")
             assert client.login(*postfix.user())[0] == 235
 
     def test_every_mechanism_logs_in(self, postfix: Postfix) -> None:
         for mechanism in ("auth_plain", "auth_login", "auth_cram_md5"):
-            with smtplib.SMTP_SSL(postfix.host, postfix.tls_port, timeout=10, context=trusting(postfix)) as client:
+            with smtplib.SMTP_SSL(
+                postfix.host, postfix.tls_port, timeout=PATIENCE_SECONDS, context=trusting(postfix)
+            ) as client:
                 client.ehlo()
                 client.user, client.password = postfix.user()
                 name = mechanism.removeprefix("auth_").upper().replace("_", "-")
                 assert client.auth(name, getattr(client, mechanism))[0] == 235
 
     def test_submission_demands_tls_then_a_login(self, postfix: Postfix) -> None:
-        with smtplib.SMTP(postfix.host, postfix.port, timeout=10) as client:
+        with smtplib.SMTP(postfix.host, postfix.port, timeout=PATIENCE_SECONDS) as client:
             client.ehlo()
             assert not client.has_extn("auth")
             assert client.docmd("MAIL FROM:<a@example.com>") == (530, b"5.7.0 Must issue a STARTTLS command first")
@@ -168,7 +175,7 @@ class TestPostfix:
 
     def test_wrong_password_is_refused(self, postfix: Postfix) -> None:
         login, _ = postfix.user()
-        client = smtplib.SMTP_SSL(postfix.host, postfix.tls_port, timeout=10, context=trusting(postfix))
+        client = smtplib.SMTP_SSL(postfix.host, postfix.tls_port, timeout=PATIENCE_SECONDS, context=trusting(postfix))
         with client, pytest.raises(smtplib.SMTPAuthenticationError) as refused:
             client.login(login, "wrong")
         assert refused.value.smtp_code == 535
@@ -231,13 +238,13 @@ class TestRestart:
         try:
             assert [pid for pid in tree if process_tree(pid)] == []
             with pytest.raises(ConnectionRefusedError):
-                socket.create_connection((postfix.host, postfix.port), timeout=10)
+                socket.create_connection((postfix.host, postfix.port), timeout=PATIENCE_SECONDS)
         finally:
             postfix.start()
 
     def test_frozen_server_answers_nobody_until_it_thaws(self, dovecot: Dovecot, postfix: Postfix) -> None:
         for server in (dovecot, postfix):
-            with socket.create_connection((server.host, server.port), timeout=10) as open_before:
+            with socket.create_connection((server.host, server.port), timeout=PATIENCE_SECONDS) as open_before:
                 assert open_before.recv(1000)
                 server.freeze()
                 try:
@@ -247,13 +254,13 @@ class TestRestart:
                         open_before.recv(1000)
                 finally:
                     server.thaw()
-                open_before.settimeout(10)
+                open_before.settimeout(PATIENCE_SECONDS)
                 assert open_before.recv(1000)
 
 
 class TestSmtpSink:
     def test_keeps_each_message(self, smtp_sink: SmtpSink) -> None:
-        with smtplib.SMTP(smtp_sink.host, smtp_sink.port, timeout=10) as client:
+        with smtplib.SMTP(smtp_sink.host, smtp_sink.port, timeout=PATIENCE_SECONDS) as client:
             client.sendmail("a@example.com", ["b@example.net"], message("first"))
             client.sendmail("a@example.com", ["b@example.net"], message("second"))
         kept = smtp_sink.wait_for_messages(2)
@@ -264,7 +271,7 @@ class TestSmtpSink:
 
 class TestScriptedServer:
     def test_keeps_what_it_is_sent(self, smtp_server: SmtpServer) -> None:
-        with smtplib.SMTP(smtp_server.host, smtp_server.port, timeout=10) as client:
+        with smtplib.SMTP(smtp_server.host, smtp_server.port, timeout=PATIENCE_SECONDS) as client:
             client.login("any", "thing")
             client.sendmail("a@example.com", ["b@example.net", "c@example.net"], message("kept"))
         (kept,) = smtp_server.messages
@@ -274,14 +281,14 @@ class TestScriptedServer:
     def test_every_way_to_log_in(self, smtp_server: SmtpServer) -> None:
         for mechanism in ("PLAIN", "LOGIN"):
             for at_once in (True, False):
-                with smtplib.SMTP(smtp_server.host, smtp_server.port, timeout=10) as client:
+                with smtplib.SMTP(smtp_server.host, smtp_server.port, timeout=PATIENCE_SECONDS) as client:
                     client.ehlo()
                     client.user, client.password = "any", "thing"
                     method = getattr(client, f"auth_{mechanism.lower()}")
                     assert client.auth(mechanism, method, initial_response_ok=at_once)[0] == 235
 
     def test_scripted_replies(self, smtp_server: SmtpServer) -> None:
-        with smtplib.SMTP(smtp_server.host, smtp_server.port, timeout=10) as client:
+        with smtplib.SMTP(smtp_server.host, smtp_server.port, timeout=PATIENCE_SECONDS) as client:
             smtp_server.replies = {"RCPT": "451 4.3.0 Later"}
             with pytest.raises(smtplib.SMTPRecipientsRefused):
                 client.sendmail("a@example.com", ["b@example.net"], message("later"))
@@ -292,14 +299,14 @@ class TestScriptedServer:
 
     def test_closes_after_the_dot_and_keeps_the_message(self, smtp_server: SmtpServer) -> None:
         smtp_server.trouble = Trouble.CLOSE_AFTER_DOT
-        client = smtplib.SMTP(smtp_server.host, smtp_server.port, timeout=10)
+        client = smtplib.SMTP(smtp_server.host, smtp_server.port, timeout=PATIENCE_SECONDS)
         with pytest.raises(smtplib.SMTPServerDisconnected):
             client.sendmail("a@example.com", ["b@example.net"], message("doubt"))
         assert len(smtp_server.messages) == 1
 
     def test_closes_before_the_dot_and_has_nothing(self, smtp_server: SmtpServer) -> None:
         smtp_server.trouble = Trouble.CLOSE_BEFORE_DOT
-        client = smtplib.SMTP(smtp_server.host, smtp_server.port, timeout=10)
+        client = smtplib.SMTP(smtp_server.host, smtp_server.port, timeout=PATIENCE_SECONDS)
         with pytest.raises(smtplib.SMTPServerDisconnected):
             client.sendmail("a@example.com", ["b@example.net"], message("nothing"))
         assert smtp_server.messages == []

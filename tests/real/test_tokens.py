@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio_websocket
 from real.engine_process import EngineProcess
-from real.processes import wait_until
+from real.processes import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -88,7 +88,7 @@ def test_a_token_that_expires_is_unknown_from_then_on(engine: EngineProcess) -> 
 
     async def both() -> None:
         # The server-sent stream ends by itself too.
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_SECONDS):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(follow)
                 nursery.start_soon(

@@ -15,15 +15,15 @@ from answers import plain
 from seeded_world import SeededWorld
 
 from engine import app
-from engine.api import outbox, queue
+from engine.api import outbox, queue_control
 from engine.api.context import Context
 from engine.api.submit import submit
 from engine.config import Config, Imap, Shutdown, StoreConfig
-from engine.model.states import ENDED, State
+from engine.model.message_states import ENDED, State
 from engine.sandbox.provider import Sandbox
 from engine.schema.account import AccountCreate
 from engine.schema.outbox import OutboxUpdate
-from engine.schema.queue import QueueUpdate
+from engine.schema.queue_control import QueueUpdate
 from engine.schema.submit import Submit, SubmitHeaders
 from engine.store import database, messages
 from engine.store.tokens import Token
@@ -89,7 +89,7 @@ class Engine:
     async def pause(self, paused: bool, account: str | None = None) -> None:
         """Pause the queue, or one account's mail, or let it go on."""
         members = {"paused": paused, **({"account": account} if account is not None else {})}
-        await queue.update(self.context, "submit", msgspec.convert(members, QueueUpdate))
+        await queue_control.update(self.context, "submit", msgspec.convert(members, QueueUpdate))
 
     def events(self, account: str, name: str | None = None) -> list[dict[str, Any]]:
         """The account's events so far."""

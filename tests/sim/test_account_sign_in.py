@@ -17,7 +17,7 @@ from simulation import Engine, Simulation, came
 
 from engine import doctor
 from engine.isotime import iso
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.sandbox.oauth import Fault, Issued
 
 APP = {"name": "Sandbox", "provider": "sandbox", "clientId": "engine", "clientSecret": "s3cret", "enabled": True}

@@ -10,7 +10,7 @@ import trio.testing
 from simulation import Simulation
 
 from engine.isotime import iso
-from engine.model.states import State
+from engine.model.message_states import State
 
 SEED = 366
 YEAR = 366 * 86_400.0

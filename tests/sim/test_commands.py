@@ -13,7 +13,7 @@ from inbox import box, deliver, folder
 from simulation import Engine, Simulation, servers
 
 from engine.accounts.account import Account
-from engine.accounts.commands import NoSession
+from engine.accounts.leased_connections import NoSession
 from engine.imap.session import CommandRefused
 from engine.sandbox.faults import HANG_UP, SILENCE
 from engine.schema.account import AccountCreate, AccountUpdate

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 from simulation import Simulation, came, killed
 
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.queue import attempt
 from engine.queue.recovery import QUARANTINE
 

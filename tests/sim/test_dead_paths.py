@@ -11,7 +11,7 @@ from simulation import Simulation, servers, when
 
 from engine.config import Retry
 from engine.errors import NetworkError, NetworkKind
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.sandbox.provider import SMTP_PORTS
 from engine.smtp.verdict import Stage, of_network, silent, unanswered
 from engine.world import Choose

@@ -10,7 +10,7 @@ import trio.testing
 from simulation import Simulation, servers
 
 from engine.accounts.registry import Registry
-from engine.model.states import State
+from engine.model.message_states import State
 
 SEED = 815
 HOST = "outlook.office365.com"

@@ -11,6 +11,8 @@ import trio.testing
 from asking import Caller
 from simulation import CLEAR_TEXT, FIRST_FOLDERS, Engine, Simulation
 
+from engine.config import Msa
+
 SMTP = {"host": "smtp.sandbox.example", "port": 587, "auth": {"user": "u", "pass": "p"}, "tls": CLEAR_TEXT}
 MAIL = {"to": [{"address": "you@sandbox.example"}], "text": "Hi"}
 
@@ -131,14 +133,70 @@ async def test_what_makes_no_difference_is_taken(
     query = "?useStructuredFormat=true&documentStore=false"
     assert (await caller.ask("POST", f"/v1/account/acme/submit{query}", {**MAIL, **off})).status == 200
     settings: dict[str, Any] = {"trackOpens": False, "generateEmailSummary": False, "queueKeep": 0}
-    settings |= {"imapIndexer": "full", "smtpServerTLSEnabled": False, "httpProxyUrl": None, "pageBrandName": None}
+    settings |= {"imapIndexer": "full", "httpProxyUrl": None, "pageBrandName": None, "disableTokens": False}
+    settings |= {"documentStoreEnabled": None, "openAiAPIKey": "", "openAiPrompt": None, "openAiTemperature": 0}
+    settings |= {"scriptEnv": "", "templateHeader": "", "imapProxyServerPort": None}
     updated = (await caller.ask("POST", "/v1/settings", settings)).json["updated"]
     assert sorted(updated) == sorted(settings)
     question = "&".join(f"{name}=true" for name in settings)
     assert (await caller.ask("GET", f"/v1/settings?{question}")).json == settings
-    for wrong in ({"sentryEnabled": True}, {"queueKeep": 10}, {"imapIndexer": "fast"}, {"pageBrandName": "x"}):
+    for wrong in ({"queueKeep": 10}, {"imapIndexer": "fast"}):
         assert (await caller.ask("POST", "/v1/settings", wrong)).status == 400
+    for name, value, least in (
+        ("sentryEnabled", True, "false"),
+        ("disableTokens", True, "false"),
+        ("pageBrandName", "x", "empty"),
+        ("openAiAPIKey", "sk-1", "empty"),
+        ("openAiMaxTokens", 4000, "0"),
+    ):
+        answer = await caller.ask("POST", "/v1/settings", {name: value})
+        said = f'"{name}" must be {least}: the engine does not do this yet'
+        assert (answer.status, [each["message"] for each in answer.json["fields"]]) == (400, [said])
     assert (await caller.ask("DELETE", "/v1/account/acme?revoke=true")).status == 200
+
+
+DOOR_OFF = {
+    "smtpServerEnabled": False,
+    "smtpServerHost": "127.0.0.1",
+    "smtpServerPort": 2525,
+    "smtpServerTLSEnabled": False,
+    "smtpServerAuthEnabled": True,
+    "smtpServerPassword": None,
+}
+
+
+DOOR = "/v1/settings?" + "&".join(f"{name}=true" for name in DOOR_OFF)
+
+
+async def test_the_settings_of_the_smtp_door_say_how_the_configuration_sets_it(
+    asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock
+) -> None:
+    _, caller = asking
+    assert (await caller.ask("GET", DOOR)).json == DOOR_OFF
+    all_off = dict.fromkeys(DOOR_OFF, False) | {"smtpServerHost": "", "smtpServerPort": 0, "smtpServerPassword": ""}
+    for form in (DOOR_OFF, all_off, dict.fromkeys(DOOR_OFF)):
+        answer = await caller.ask("POST", "/v1/settings", form)
+        assert (answer.status, answer.json) == (200, {"updated": []})
+    answer = await caller.ask("POST", "/v1/settings", {"smtpServerEnabled": True, "smtpServerPort": 3025})
+    assert answer.status == 400
+    assert [each["message"] for each in answer.json["fields"]] == [
+        f'"{name}" is set by {key} in the section [msa] of config.toml, and cannot be changed by a request'
+        for name, key in (("smtpServerEnabled", "enabled"), ("smtpServerPort", "port"))
+    ]
+    assert (await caller.ask("GET", "/health")).json == {"success": True}
+
+
+async def test_the_settings_of_an_open_smtp_door(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    msa = Msa(enabled=True, password="of all", port=2600)
+    async with Simulation(tmp_path / "data", 4712, msa=msa).running() as engine:
+        caller = await Caller.of(engine)
+        on = DOOR_OFF | {"smtpServerEnabled": True, "smtpServerPort": 2600, "smtpServerPassword": "******"}
+        assert (await caller.ask("GET", DOOR)).json == on
+        assert (await caller.ask("POST", "/v1/settings", on)).status == 200
+        for wrong in ({"smtpServerEnabled": False}, {"smtpServerPassword": ""}, {"smtpServerTLSEnabled": True}):
+            assert (await caller.ask("POST", "/v1/settings", wrong)).status == 400
+        # The simulation opens no ports.
+        assert (await caller.ask("GET", "/health")).json == {"success": True, "smtpDoor": False}
 
 
 async def test_a_login_that_is_wanted_and_not_given(

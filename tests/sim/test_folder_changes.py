@@ -146,6 +146,45 @@ async def test_one_that_is_there_already(simulation: Simulation, autojump_clock:
         assert folders.told() == []
 
 
+async def test_one_that_the_server_refuses_to_make(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    def script(tag: str, name: str, line: bytes) -> bytes | None:
+        return f"{tag} NO Invalid mailbox name\r\n".encode() if name == "CREATE" else None
+
+    async with changing(simulation) as folders:
+        await folders.ask("POST", body={"path": "A"})
+        folders.engine.sandbox.faults.imap_script = script
+        answer = await folders.caller.ask("POST", f"{BASE}/mailbox", {"path": "a/b"})
+        assert (answer.status, answer.json["message"]) == (400, "Create failed")
+        assert answer.json["details"] == {"response": "NO Invalid mailbox name"}
+        # It says as little about one that is there already.
+        assert await folders.ask("POST", body={"path": "A"}) == {"path": "A", "created": False}
+
+
+async def test_one_that_is_open_is_renamed_and_removed(
+    simulation: Simulation, missing: frozenset[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    """Courier refuses to rename and to remove the mailbox that is selected, and has no UNSELECT."""
+    selected: list[bytes] = []
+
+    def script(tag: str, name: str, line: bytes) -> bytes | None:
+        if name in ("SELECT", "EXAMINE", "UNSELECT"):
+            selected[:] = [line.split()[2]] if name != "UNSELECT" else []
+        if name in ("RENAME", "DELETE") and line.split()[2] in selected:
+            return f"{tag} NO Can't change the currently-open folder\r\n".encode()
+        return None
+
+    async with changing(simulation, missing) as folders:
+        await folders.ask("POST", body={"path": "A"})
+        assert (await folders.caller.ask("GET", f"{BASE}/messages?path=A")).status == 200
+        folders.engine.sandbox.faults.imap_script = script
+        selected[:] = [b'"A"']
+        assert (await folders.ask("PUT", body={"path": "A", "newPath": "B"}))["renamed"] is True
+        assert (await folders.caller.ask("GET", f"{BASE}/messages?path=B")).status == 200
+        assert await folders.ask("DELETE", "?path=B") == {"path": "B", "deleted": True}
+
+
 async def test_subscriptions_and_counters(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     async with changing(simulation) as folders:
         await folders.ask("POST", body={"path": "A"})

@@ -16,7 +16,7 @@ from simulation import Engine, Simulation
 
 from engine.schema.account import AccountCreate
 from engine.store import audit
-from engine.web.mail_servers import MOST_PROBES
+from engine.web.form_servers import MOST_PROBES
 
 HERE = {"imap__host": "localhost", "imap__port": "143", "imap__secure": "starttls"}
 SERVERS = {**HERE, "smtp__host": "localhost", "smtp__port": "587", "smtp__secure": "starttls"}

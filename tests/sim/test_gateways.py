@@ -13,7 +13,7 @@ from simulation import CLEAR_TEXT, Engine, Simulation, killed, servers
 
 from engine import doctor
 from engine.errors import NetworkError, NetworkKind
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.world import Choose
 
 PASSWORD = "correct-horse-battery"

@@ -14,7 +14,7 @@ from asking import Caller
 from simulation import Engine, Simulation
 
 from engine.errors import Problem
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.schema.submit import MergeEntry, NamedAddress, Submit
 from engine.store import messages
 from engine.submission.merge import Failed, prepare_merge

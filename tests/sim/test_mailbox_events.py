@@ -14,7 +14,7 @@ import trio.testing
 from inbox import MAIL, box, deliver, folder, mail_events
 from simulation import FIRST_FOLDERS, Engine, Simulation
 
-from engine.accounts import watch
+from engine.accounts import folder_watch
 from engine.config import Imap
 from engine.sandbox.accounts import SandboxAccount
 from engine.schema.account import AccountUpdate
@@ -212,7 +212,7 @@ def noted(engine: Engine) -> int:
 async def test_folders_come_and_go(
     simulation: Simulation, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "GONE_KEPT", 3600.0)
+    monkeypatch.setattr(folder_watch, "GONE_KEPT", 3600.0)
     async with simulation.running() as engine:
         await engine.register("acme")
         box(engine).create("Projects/New", engine.context.world.now())

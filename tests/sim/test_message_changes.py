@@ -9,10 +9,10 @@ import pytest
 import trio
 import trio.testing
 from changing import changing
-from inbox import box, folder
+from inbox import box, deliver, folder
 from simulation import Simulation
 
-from engine.accounts.account_states import AccountState
+from engine.model.account_states import AccountState
 
 
 @pytest.fixture
@@ -61,6 +61,26 @@ async def test_a_request_that_finds_anothers_change_does_not_claim_it(
         await mail.ask("PUT", f"message/{moved['id']}", {"flags": {"delete": ["$d"]}})
         # The first shows that flag, as the second does, in which both changed something; the third does not.
         assert [each[3] for each in mail.told()] == ["api", "api", None]
+
+
+async def test_a_change_of_a_message_that_was_not_announced_yet_is_the_requests(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation) as mail:
+        mail.engine.sandbox.faults.imap_silent_about.add(4)
+        for number in (4, 5):
+            deliver(mail.engine, number)
+        await trio.sleep(2)  # the fifth has been read, and waits for the fourth
+        await mail.ask("PUT", f"message/{await mail.id_of(5)}", {"flags": {"add": ["$a"]}})
+        assert mail.told() == []
+        await trio.sleep(10)
+        assert mail.told() == [("messageNew", "INBOX", 5, None), ("messageUpdated", "INBOX", 5, "api")]
+        # What another client does to it is not the request's.
+        folder(mail.engine).set_flags(folder(mail.engine).messages[4], frozenset({"$a", "\\Seen"}))
+        await trio.sleep(10)
+        folder(mail.engine).remove([5])
+        await trio.sleep(10)
+        assert mail.told() == [("messageUpdated", "INBOX", 5, None), ("messageDeleted", "INBOX", 5, None)]
 
 
 async def test_reading_with_mark_as_seen_is_such_a_change(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -222,6 +223,51 @@ async def test_searching_several_folders(
         assert [(each["path"], each["uid"]) for each in second["messages"]] == expected[2:4]
         some = await searched(caller, {"unseen": True}, "pageSize=9", paths=["Sent", "Junk"])
         assert [(each["path"], each["uid"]) for each in some["messages"]] == [("Junk", 1), ("Sent", 2), ("Sent", 1)]
+
+
+async def test_going_back_through_several_folders(
+    simulation: Simulation, missing: frozenset[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    paths = ("INBOX", "Sent", "Junk")
+
+    async def at(cursor: str | None, more: str = "") -> tuple[list[tuple[str, int]], Any]:
+        query = f"path=*&pageSize=3{more}" + (f"&cursor={cursor}" if cursor else "")
+        shown = await searched(caller, {"unseen": True}, query)
+        return [(each["path"], each["uid"]) for each in shown["messages"]], shown
+
+    async with reading(simulation, missing) as (engine, caller):
+        dice = random.Random(4711)
+        counts = dict.fromkeys(paths, 0)
+        for age in range(20):
+            path = dice.choice(paths)
+            counts[path] += 1
+            deliver(engine, counts[path], path, age=1000 - age // 2)  # two at a time
+        pages, cursor = [], None
+        while not pages or cursor:
+            found, shown = await at(cursor)
+            pages.append((found, shown["page"], shown["total"]))
+            cursor = shown["nextPageCursor"]
+        assert sorted(each for found, _, _ in pages for each in found) == sorted(
+            (path, uid) for path in paths for uid in range(1, counts[path] + 1)
+        )
+        for number in reversed(range(len(pages) - 1)):
+            found, shown = await at(shown["prevPageCursor"])
+            assert (found, shown["page"], shown["total"]) == pages[number]
+            assert (await at(shown["nextPageCursor"]))[0] == pages[number + 1][0]
+        assert shown["prevPageCursor"] is None
+        # By its number, too, and past the end, where it leads back to the oldest.
+        _, third = await at(None, "&page=2")
+        assert (await at(third["prevPageCursor"]))[0] == pages[1][0]
+        found, far = await at(None, "&page=9")
+        assert found == []
+        assert (await at(far["prevPageCursor"]))[0] == [each for found, _, _ in pages for each in found][-3:]
+        # Mail that came and went in the meantime.
+        new = deliver(engine, 99, "Junk")
+        (path, uid), *rest = pages[0][0]
+        folder(engine, path).remove([uid])
+        found, shown = await at(third["prevPageCursor"])
+        assert found == pages[1][0]
+        assert (await at(shown["prevPageCursor"]))[0] == [("Junk", new), *rest]
 
 
 async def test_what_the_server_cannot_search_for(

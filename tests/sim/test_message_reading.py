@@ -335,7 +335,13 @@ async def test_ids_nobody_gave_out(simulation: Simulation, autojump_clock: trio.
     async with with_mail(simulation, LETTER) as mail:
         deliver(mail.engine, 2)
         for kind in ("message/{}", "message/{}/source"):
-            for shown_id, status in (("AAAAAQAAAeE", 404), ("AAAA", 404), ("AAAAAAAAAAA", 404), ("%2F%2B%3D", 400)):
+            for shown_id, status in (
+                ("AAAAAQAAAeE", 404),
+                (message_ids.message_id(1, 2**40), 404),
+                ("AAAA", 404),
+                ("AAAAAAAAAAA", 404),
+                ("%2F%2B%3D", 400),
+            ):
                 answer = await mail.ask(kind.format(shown_id))
                 assert answer.status == status, (kind, shown_id)
                 if status == 404:

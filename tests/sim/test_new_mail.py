@@ -14,6 +14,7 @@ from simulation import Simulation
 from engine.accounts import message_ids
 from engine.imap.session import ImapSession
 from engine.isotime import iso
+from engine.sandbox.imap_fetch import written_date
 from engine.store import mailboxes
 
 SEED = 4711
@@ -194,6 +195,35 @@ async def test_messages_that_go_before_they_are_described_hold_nothing_up(
         folder(engine).remove([1])
         await engine.event("acme", "messageDeleted")
         assert mail_events(engine)[-2:] == [("messageNew", "INBOX", 402), ("messageDeleted", "INBOX", 1)]
+
+
+async def test_a_message_shown_empty_because_it_was_just_removed_raises_no_event(
+    simulation: Simulation, missing: frozenset[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    """As Dovecot shows it: no octets, of 1970. That date is before `notifyFrom`, which hid it from the events."""
+
+    def script(tag: str, name: str, line: bytes) -> bytes | None:
+        if name != "UID FETCH" or b"ENVELOPE" not in line or 2 not in uids():
+            return None
+        folder(engine).remove([2])
+        shown = [b'* %d FETCH (UID %d FLAGS () INTERNALDATE "%s" RFC822.SIZE %d)' % (uid, uid, *of) for uid, of in told]
+        return b"\r\n".join([*shown, tag.encode() + b" OK\r\n"])
+
+    def uids() -> list[int]:
+        return [each.uid for each in folder(engine).messages]
+
+    async with simulation.running() as engine:
+        engine.sandbox.faults.imap_capabilities_drop |= missing
+        await engine.register("acme")
+        now = written_date(engine.context.world.now()).encode()
+        told = [(1, (now, 9)), (2, (b"01-Jan-1970 00:00:00 +0000", 0)), (3, (now, 9))]
+        engine.sandbox.faults.imap_script = script
+        for number in range(3):
+            deliver(engine, number)
+        await engine.event("acme", "messageNew", 2)
+        await trio.sleep(200)
+        assert uids() == [1, 3]
+        assert mail_events(engine) == [("messageNew", "INBOX", uid) for uid in (1, 3)]
 
 
 async def test_a_message_nobody_can_describe_holds_nothing_up(

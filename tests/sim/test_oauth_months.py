@@ -25,7 +25,7 @@ from trio.testing import MockClock
 from engine.config import RetentionConfig, SandboxConfig
 from engine.errors import NetworkError, NetworkKind
 from engine.isotime import iso
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.sandbox.oauth import Fault
 from engine.sandbox.provider import Sandbox
 from engine.world import Choose

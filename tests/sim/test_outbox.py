@@ -13,7 +13,7 @@ from simulation import Simulation, came, killed, servers, when
 
 from engine.config import Retry
 from engine.errors import Problem
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.queue import doubt
 
 SEED = 4712

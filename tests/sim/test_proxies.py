@@ -16,7 +16,7 @@ from engine.api import account as account_api
 from engine.api import settings as settings_api
 from engine.api.submit import submit
 from engine.errors import NetworkError, NetworkKind, Problem
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.oauth.apps import App
 from engine.oauth.errors import TokenError
 from engine.sandbox.streams import stream_pair

@@ -168,6 +168,24 @@ async def test_what_a_reply_quotes(simulation: Simulation, autojump_clock: trio.
         assert set(texts(await rehearsed(mail, reference))) == {"plain", "html"}
 
 
+async def test_the_settings_give_language_and_time_zone_where_nothing_else_does(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, count=0) as mail:
+        reference = {"message": await original(mail), "inline": True}
+        settings = {"locale": "fr", "timezone": "Europe/Berlin"}
+        assert (await mail.caller.ask("POST", "/v1/settings", settings)).status == 200
+        assert (
+            "Le 22/11/2026 à 12:45, Alice, A. a écrit :" in texts(await rehearsed(mail, reference, text="n"))["plain"]
+        )
+        own = await rehearsed(mail, reference, text="new", locale="de", tz="UTC")
+        assert "Am 22.11.2026 um 11:45 schrieb" in texts(own)["plain"]
+        answer = await mail.caller.ask("POST", "/v1/settings", {"timezone": "Mars/Olympus"})
+        assert [each["message"] for each in answer.json["fields"]] == [
+            '"timezone" is no time zone; "Europe/Berlin" is one'
+        ]
+
+
 async def test_a_picture_whose_id_is_taken_gets_another(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:

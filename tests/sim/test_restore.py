@@ -12,7 +12,7 @@ import trio.testing
 from simulation import Engine, Simulation
 
 from engine.isotime import iso
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.store import database, folder_metadata, held_messages, messages
 from engine.store.backup import back_up
 

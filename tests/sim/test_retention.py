@@ -16,7 +16,7 @@ from simulation import Engine, Simulation
 from engine.api.events import page
 from engine.config import RetentionConfig
 from engine.isotime import iso
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.schema.events import EventsQuery
 from engine.store import audit, messages, retention
 from engine.store.bodies import Spool

@@ -14,7 +14,7 @@ import trio.testing
 from simulation import Shutdown, Simulation, servers, when
 
 from engine.config import DEFAULT_SCHEDULE
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.schema.account import AccountUpdate
 from engine.store import sent_copies
 

@@ -10,7 +10,7 @@ import trio
 from simulation import Simulation
 from test_account_sign_in import ANN, at
 
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.queue.attempt import Attempts
 from engine.sandbox.oauth import Fault
 

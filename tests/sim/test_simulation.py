@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from seeded.universe import Broken, Mode, simulate
 
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.queue import doubt, retry
 from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts

@@ -18,7 +18,7 @@ from simulation import Engine, Simulation, came
 
 from engine.config import Msa, StoreConfig
 from engine.model.message import Dsn
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.msa.session import Client, DoorSession
 from engine.sandbox.streams import MemoryStream, stream_pair
 from engine.schema.account import AccountCreate

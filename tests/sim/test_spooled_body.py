@@ -13,7 +13,7 @@ import trio.testing
 from simulation import Simulation
 
 from engine.errors import StorageFailed
-from engine.model.states import State
+from engine.model.message_states import State
 
 SEED = 5
 

@@ -18,9 +18,9 @@ from simulation import OPERATOR, Engine, Simulation
 from engine.api import settings as settings_api
 from engine.api import webhooks as api
 from engine.errors import Problem
+from engine.masking import MASK
 from engine.model.webhook import EndpointSettings, Header
 from engine.schema.fields import CustomHeader
-from engine.schema.servers import MASK
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 from engine.schema.webhooks import WebhookReplay, WebhookUpdate
 from engine.store import database

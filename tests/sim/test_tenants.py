@@ -19,7 +19,7 @@ from simulation import Engine, Simulation
 from engine.api import operations
 from engine.api.app import make_app
 from engine.config import Http, WebhooksConfig
-from engine.http.access import Access, check
+from engine.http.account_tokens import Access, check
 from engine.http.operation import Operation, operation
 from engine.store import blocklists, events, templates, tokens
 

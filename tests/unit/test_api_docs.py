@@ -13,7 +13,7 @@ from answers import plain
 
 from engine.api import operations
 from engine.api.tags import TAGS
-from engine.http.decode import decode_body, decode_query
+from engine.decoding.decode import decode_body, decode_query
 from engine.http.examples import example
 from engine.http.operation import Operation
 from engine.schema.fields import Response

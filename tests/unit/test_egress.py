@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import trio
 from engine.config import Network
 from engine.egress import Egress, EgressRefused
 from engine.errors import NetworkError
-from engine.hosts import Hosts
+from engine.silent_hosts import Hosts
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.transport import TlsRules, Transport
 from engine.world import Choose, World
@@ -190,18 +192,21 @@ async def test_an_address_that_does_not_answer_keeps_nobody_from_the_next() -> N
         async def resolve(self, host: str, port: int | None) -> list[str]:
             return ["127.0.0.3", "127.0.0.2", "127.0.0.1"]
 
-    held = []
+    held: list[socket.socket] = []
     async with full, good:
-        while True:
-            with trio.move_on_after(0.3) as hung:
-                held.append(await trio.open_tcp_stream("127.0.0.2", port))
-            if hung.cancelled_caught:
-                break
-        with trio.fail_after(5):
+        connected = True
+        while connected:
+            held.append(socket.socket())
+            held[-1].setblocking(False)
+            held[-1].connect_ex(("127.0.0.2", port))
+            # Where there is room the kernel connects at once, however busy the machine is.
+            connected = bool(select.select([], held[-1:], [], 0.3)[1])
+        with trio.fail_after(60):
             stream = await Both().dial("mail.example", port)
         assert isinstance(stream, trio.SocketStream) and stream.socket.getpeername() == ("127.0.0.1", port)
-        for each in (*held, stream):
-            await each.aclose()
+        await stream.aclose()
+        for each in held:
+            each.close()
 
 
 async def test_an_address_that_accepted_and_said_nothing_is_dialled_last() -> None:

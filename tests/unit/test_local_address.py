@@ -12,8 +12,8 @@ from seeded_world import SeededWorld
 from engine.config import Network
 from engine.egress import Egress
 from engine.errors import NetworkError
-from engine.hosts import Hosts
 from engine.proxies.route import Route
+from engine.silent_hosts import Hosts
 from engine.world import World
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import trio
 
-from engine.model.states import ENDED, State, message_state
+from engine.model.message_states import ENDED, State, message_state
 from engine.sandbox.post_office import DeliveredMessage
 from engine.store import database
 from engine.world import STANDSTILL

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from engine.api import account, outbox, queue
+from engine.api import account, outbox, queue_control
 from engine.api.submit import submit
 from engine.errors import Problem
 from engine.isotime import iso
-from engine.model.states import ENDED, State
+from engine.model.message_states import ENDED, State
 from engine.schema.account import AccountCreate, AccountRemoveQuery, AccountUpdate
 from engine.schema.outbox import OutboxQuery, OutboxUpdate
-from engine.schema.queue import QueueUpdate
+from engine.schema.queue_control import QueueUpdate
 from engine.schema.submit import Submit, SubmitHeaders
 from engine.store.tokens import Token
 from seeded.ledger import Intent
@@ -269,7 +269,7 @@ class Workload:
     async def _pause(self, account: str | None, paused: bool) -> None:
         self._paused.add(account)
         members = {"paused": paused, **({"account": account} if account is not None else {})}
-        await self._universe.call(queue.update, "submit", msgspec.convert(members, QueueUpdate))
+        await self._universe.call(queue_control.update, "submit", msgspec.convert(members, QueueUpdate))
         self._note(f"paused {account}: {paused}")
 
     async def _change_password(self) -> None:

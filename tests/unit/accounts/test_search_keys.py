@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from engine.accounts import search_keys
+from engine.decoding.decode import decode_body
 from engine.errors import Problem
-from engine.http.decode import decode_body
 from engine.schema.search import SearchQuery
 
 GMAIL = {"IMAP4REV1", "X-GM-EXT-1"}
@@ -86,6 +86,10 @@ def test_how_conversations_are_found() -> None:
     assert search_keys.needs_threads(query, GMAIL) is None
     assert search_keys.needs_threads(query, {"THREAD=REFERENCES", "THREAD=REFS"}) == "REFERENCES"
     assert search_keys.needs_threads(query, {"THREAD=REFS"}) == "REFS"
+    with_ids = {*OBJECT_IDS, "THREAD=REFS"}
+    assert search_keys.needs_threads(query, with_ids) is None
+    assert search_keys.needs_threads(query, with_ids, by_message=True) == "REFS"
+    assert search_keys.needs_threads(query, OBJECT_IDS, by_message=True) is None
     with pytest.raises(Problem) as caught:
         search_keys.needs_threads(query, {"THREAD=ORDEREDSUBJECT"})
     assert caught.value.status == 422

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from engine.accounts.account_states import AccountState
 from engine.accounts.not_ready import REFUSALS
+from engine.model.account_states import AccountState
 from engine.schema import account as schema
 
 

@@ -7,9 +7,10 @@ import pytest
 from msgspec import UNSET, UnsetType
 
 from engine.api.account import _imap, _smtp
+from engine.masking import MASK
 from engine.model.limits import SendingLimit
 from engine.model.registration import ImapServer, Login, SmtpServer, TlsOptions
-from engine.schema.servers import MASK, Auth
+from engine.schema.servers import Auth
 
 STORED = ImapServer(
     host="old.example",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.events.size_limit import GROUPS, MOST, fit
 from engine.model.message import Recipient
-from engine.model.states import State
+from engine.model.message_states import State
 from engine.queue import outcome_events
 from engine.smtp.verdict import Kind, Stage, Verdict
 

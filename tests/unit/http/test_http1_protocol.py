@@ -15,7 +15,8 @@ import pytest
 import trio
 from http_service import WAIT, Service, serving
 
-from engine.http import connection_limit, http1_protocol
+from engine.edge import connection_limit
+from engine.http import http1_protocol
 from engine.http.edge_log import LINES, EdgeLog, Peer, escaped, request_broke, serve_peer
 from engine.http.problems import phrase
 from engine.http.request_head import METHODS
@@ -324,10 +325,10 @@ async def test_a_client_that_resets_with_requests_in_line_leaves_nothing_behind(
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.socket.close()
         for _ in range(WAIT * 20):
-            if len(os.listdir("/proc/self/fd")) == before:
+            if len(os.listdir("/proc/self/fd")) <= before:
                 break
             await trio.sleep(0.05)
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(os.listdir("/proc/self/fd")) <= before
 
 
 @pytest.mark.parametrize("data", [GET % b"", HANDSHAKE + b"\r\n"])

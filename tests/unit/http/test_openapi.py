@@ -12,9 +12,9 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from engine.api import operations
+from engine.decoding.decode import decode_body
 from engine.errors import Problem
-from engine.http.access import Access
-from engine.http.decode import decode_body
+from engine.http.account_tokens import Access
 from engine.http.openapi import document
 from engine.http.operation import Operation
 from engine.schema.account import (

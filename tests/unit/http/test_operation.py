@@ -9,7 +9,7 @@ import pytest
 from msgspec import Meta
 from quart import Response, Websocket
 
-from engine.http.access import Access
+from engine.http.account_tokens import Access
 from engine.http.operation import Encoded, Operation, declared_in, operation, websocket
 from engine.http.problems import json_response
 from engine.schema import fields

@@ -28,7 +28,7 @@ from mail_reader import (
 
 from engine.mail.addresses import Address
 from engine.mail.compose import AttachedFile, Draft, compose
-from engine.mail.headers import HeaderError
+from engine.mail.header_writing import HeaderError
 
 
 def test_exact_bytes_of_a_message_with_everything_common() -> None:

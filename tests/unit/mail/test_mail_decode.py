@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from engine.mail.charsets import decoded
 from engine.mail.decode import body_text, header_text, parameter
-from engine.mail.encoding import encoded_words
+from engine.mail.header_encoding import encoded_words
 from engine.mail.transfer import body_bytes
 
 WORDS = [

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from mail_reader import hostile_text
 
-from engine.mail import headers
+from engine.mail import header_writing
 from engine.mail.addresses import Address
-from engine.mail.headers import HeaderError, custom, message_id_of
+from engine.mail.header_writing import HeaderError, custom, message_id_of
 
 
 def read(field: str) -> str:
@@ -46,7 +46,7 @@ def read(field: str) -> str:
     ],
 )
 def test_subject_bytes(text: str, field: str) -> None:
-    assert headers.unstructured("Subject", text, "subject") == field
+    assert header_writing.unstructured("Subject", text, "subject") == field
     assert read(field) == text
 
 
@@ -70,7 +70,7 @@ def test_subject_bytes(text: str, field: str) -> None:
     ],
 )
 def test_long_and_odd_subjects_come_back(text: str) -> None:
-    field = headers.unstructured("Subject", text, "subject")
+    field = header_writing.unstructured("Subject", text, "subject")
     assert read(field) == text
     for line in field.split("\r\n"):
         assert len(line) <= 76 or "=?" not in line
@@ -78,13 +78,13 @@ def test_long_and_odd_subjects_come_back(text: str) -> None:
 
 @given(hostile_text)
 def test_any_subject_comes_back(text: str) -> None:
-    assert read(headers.unstructured("Subject", text, "subject")) == text
+    assert read(header_writing.unstructured("Subject", text, "subject")) == text
 
 
 @given(hostile_text)
 def test_every_encoded_word_stands_alone(text: str) -> None:
     """RFC 2047 §5: each decodes by itself, so none was cut inside a character."""
-    field = headers.unstructured("X-Long-Name-Of-A-Header-That-Leaves-Little-Room-For-More", text, "subject")
+    field = header_writing.unstructured("X-Long-Name-Of-A-Header-That-Leaves-Little-Room-For-More", text, "subject")
     for word in re.findall(r"=\?UTF-8\?[QB]\?[^? ]*\?=", field):
         assert len(word) <= 75
         (data, charset), *rest = decode_header(word)
@@ -110,12 +110,12 @@ def test_every_encoded_word_stands_alone(text: str) -> None:
     ],
 )
 def test_display_name_bytes(name: str, field: str) -> None:
-    assert headers.one_address("From", Address("u@example.com", name), "from") == field
+    assert header_writing.one_address("From", Address("u@example.com", name), "from") == field
 
 
 @given(hostile_text)
 def test_any_display_name_comes_back(name: str) -> None:
-    field = headers.one_address("From", Address("u@example.com", name), "from")
+    field = header_writing.one_address("From", Address("u@example.com", name), "from")
     read(field)
     value = field.partition(":")[2].replace("\r\n", "").strip()
     phrase, bracket, address = value.rpartition("<")
@@ -130,7 +130,7 @@ def test_any_display_name_comes_back(name: str) -> None:
 
 def test_address_list_is_folded_between_mailboxes() -> None:
     mailboxes = [Address(f"user{n}@example.com", f"Größe {n}" if n % 3 else f"User {n}") for n in range(200)]
-    field = headers.address_list("To", mailboxes, "to")
+    field = header_writing.address_list("To", mailboxes, "to")
     assert max(map(len, field.split("\r\n"))) <= 76
     read(field)
     message = BytesParser(policy=policy.default).parsebytes(field.encode() + b"\r\n")
@@ -139,7 +139,7 @@ def test_address_list_is_folded_between_mailboxes() -> None:
 
 
 def test_address_is_normalised_and_utf8_stays_in_its_own_address() -> None:
-    field = headers.address_list(
+    field = header_writing.address_list(
         "To", [Address("ü@münchen.example", "Jürgen"), Address("b@münchen.example", "ö")], "to"
     )
     assert field.count("ü") == 1
@@ -149,13 +149,13 @@ def test_address_is_normalised_and_utf8_stays_in_its_own_address() -> None:
 
 def test_refused_address_is_named() -> None:
     with pytest.raises(HeaderError) as caught:
-        headers.address_list("To", [Address("a@example.com"), Address("b@example.com\r\nX: y")], "to")
+        header_writing.address_list("To", [Address("a@example.com"), Address("b@example.com\r\nX: y")], "to")
     assert caught.value.field == "to[1].address"
     with pytest.raises(HeaderError) as caught:
-        headers.address_list("To", [Address("a@example.com"), Address("b@example.com", "x\ny")], "to")
+        header_writing.address_list("To", [Address("a@example.com"), Address("b@example.com", "x\ny")], "to")
     assert caught.value.field == "to[1].name"
     with pytest.raises(HeaderError) as caught:
-        headers.one_address("From", Address("b@example.com", "x\0y"), "from")
+        header_writing.one_address("From", Address("b@example.com", "x\0y"), "from")
     assert caught.value.field == "from.name"
 
 
@@ -331,7 +331,7 @@ def test_any_custom_header_is_one_field_or_refused(name: str, value: str) -> Non
 )
 def test_message_id_is_normalised(text: str, identifier: str) -> None:
     assert message_id_of(text) == identifier
-    field = headers.tokens("Message-ID", identifier, "messageId")
+    field = header_writing.tokens("Message-ID", identifier, "messageId")
     assert max(map(len, field.split("\r\n"))) <= 998
     assert field.partition(":")[2].strip() == identifier
 

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import base64
+import tracemalloc
 from email.header import decode_header, make_header
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mail_reader import composed, modern, plain, shape
+from mail_reader import BOUNDARY, DATE, MESSAGE_ID, SENDER, composed, modern, plain, shape
 
-from engine.mail.headers import HeaderError
+from engine.mail.compose import Draft, compose
+from engine.mail.header_writing import HeaderError
 from engine.mail.media_types import guess_media_type
-from engine.mail.parts import AttachedFile, MimePart, attachment_part, base64_lines
+from engine.mail.parts import AttachedFile, MimePart, attachment_part, base64_pieces
 
 
 def part_of(**fields: object) -> MimePart:
@@ -21,10 +23,21 @@ def part_of(**fields: object) -> MimePart:
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 56, 57, 58, 57 * 511, 57 * 512 - 1, 57 * 512, 57 * 512 + 1, 57 * 1025])
 def test_base64_is_76_columns_and_comes_back(size: int) -> None:
     data = bytes(n * 7 % 256 for n in range(size))
-    lines = base64_lines(data).split(b"\r\n")
+    lines = b"".join(base64_pieces(data)).split(b"\r\n")
     assert all(len(line) == 76 for line in lines[:-1])
     assert len(lines[-1]) <= 76
     assert base64.b64decode(b"".join(lines), validate=True) == data
+
+
+def test_a_large_file_is_in_memory_once_beside_its_message() -> None:
+    draft = Draft(sender=SENDER, html="<p>x</p>", attachments=(AttachedFile(bytes(3_000_000), "x.bin"),))
+    tracemalloc.start()
+    try:
+        message = compose(draft, message_id=MESSAGE_ID, date=DATE, boundary=BOUNDARY)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.3 * len(message.body)
 
 
 @given(st.binary(max_size=400))

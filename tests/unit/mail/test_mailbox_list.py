@@ -41,6 +41,6 @@ def test_addresses(value: str, expected: list[tuple[str, str]]) -> None:
 
 @pytest.mark.parametrize("piece", ["(", ")", '"', "<", "\\", ",", ":", "a(b", '"a', "<a", "[", "a "])
 def test_the_time_is_proportional_to_the_input(piece: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     mailbox_list(piece * 200_000)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

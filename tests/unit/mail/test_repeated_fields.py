@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.mail.addresses import Address
-from engine.mail.headers import HeaderError
+from engine.mail.header_writing import HeaderError
 from engine.mail.repeated_fields import own_fields
 
 ONE, TWO = Address("one@x.example", "One"), Address("two@x.example")

@@ -65,6 +65,26 @@ def test_pictures_elsewhere_on_the_web(remote, picture, style):
     assert web_safe(html, remote) == f'<img{picture}><img src="cid:a"><p{style}>x</p>'
 
 
+@pytest.mark.parametrize(
+    ("style", "kept"),
+    [
+        ("background:src('http://t.example/x')", ""),
+        ("background:image('http://t.example/x')", ""),
+        ("list-style-image:image-set('http://t.example/x' 1x)", ""),
+        ("color:RGBA(1,2,3,.5)", "color:RGBA(1,2,3,.5)"),
+        ("width:calc((100% - 1px) / 2)", "width:calc((100% - 1px) / 2)"),
+        (
+            "background:linear-gradient(red,rgba(1,2,3,.5));color:red",
+            "background:linear-gradient(red,rgba(1,2,3,.5));color:red",
+        ),
+        ("color:url(a(b);position:fixed", ""),
+        ("color:a((b;position:fixed", ""),
+    ],
+)
+def test_functions_in_styles(style, kept):
+    assert web_safe(f'<p style="{style}">x</p>', drop) == (f'<p style="{kept}">x</p>' if kept else "<p>x</p>")
+
+
 def test_pictures_that_were_sent_along():
     html = web_safe("""<img src="cid:a%40b"><p style="background:url(cid:c)">x</p><img src=cid:d>see cid:a@b""")
     assert wanted_pictures(html) == {"a@b", "c", "d"}

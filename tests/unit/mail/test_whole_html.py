@@ -14,7 +14,7 @@ from webencodings.labels import LABELS
 
 from engine.mail.charsets import reversible
 from engine.mail.compose import Composed
-from engine.mail.whole import from_raw
+from engine.mail.raw_message import from_raw
 from engine.mail.whole_html import may_have_html, with_html
 
 WIDE = b'; charset="utf-16le"\r\ncontent-transfer-encoding: base64'

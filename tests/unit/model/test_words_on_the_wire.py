@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from engine.model import message, registration, states, waiting
+from engine.model import message, message_states, registration, waiting
 from engine.oauth import providers
 from engine.schema import account, oauth2, outbox, servers, sign_in, submit
 
@@ -14,7 +14,7 @@ from engine.schema import account, oauth2, outbox, servers, sign_in, submit
 @pytest.mark.parametrize(
     ("stored", "shown"),
     [
-        (tuple(states.State), outbox.MessageState),
+        (tuple(message_states.State), outbox.MessageState),
         (tuple(message.OnDoubt), submit.OnDoubt),
         (get_args(waiting.WaitingKind), outbox.WaitingKind),
         (registration.SERVERS, servers.Server),

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from engine.accounts.login_hints import hint
-from engine.http.decode import decode_body
+from engine.decoding.decode import decode_body
 from engine.oauth.apps import App, mail_scopes, scopes
 from engine.oauth.errors import Trouble, hint_of
 from engine.oauth.providers import PROVIDERS, Provider

@@ -7,7 +7,7 @@ import pytest
 from engine.errors import NetworkError, NetworkKind
 from engine.isotime import iso
 from engine.model.message import Message, OnDoubt, Recipient
-from engine.model.states import ENDED, State
+from engine.model.message_states import ENDED, State
 from engine.queue import judgements
 from engine.queue.doubt import PATIENCE
 from engine.queue.outcome import Judgement, judge

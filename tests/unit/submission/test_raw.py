@@ -10,7 +10,7 @@ import pytest
 from engine.errors import Problem
 from engine.mail.addresses import Address
 from engine.mail.compose import Composed
-from engine.mail.whole import from_raw, replaced
+from engine.mail.raw_message import from_raw, replaced
 from engine.submission.control_headers import Control
 from engine.submission.raw import (
     dated,

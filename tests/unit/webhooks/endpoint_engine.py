@@ -14,8 +14,8 @@ from engine.config import Network, WebhooksConfig
 from engine.egress import Egress
 from engine.events.hub import Hub
 from engine.events.journal import Journal
-from engine.hosts import Hosts
 from engine.model.webhook import EndpointSettings
+from engine.silent_hosts import Hosts
 from engine.store import database, webhooks
 from engine.store.vault import Vault
 from engine.store.writer import Store

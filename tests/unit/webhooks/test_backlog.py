@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from engine.webhooks.backlog import LONGEST_AWAY, LONGEST_SILENCE, AccountBacklog, PostOutcome, steps_within
+from engine.webhooks.backlog import AccountBacklog
+from engine.webhooks.retry import LONGEST_AWAY, LONGEST_SILENCE, PostOutcome, steps_within
 
 SCHEDULE = (5.0, 60.0, 7200.0)
 

@@ -1,0 +1,140 @@
+"""Messages that requests change, so that the watch announces each of these changes once and with the right source.
+
+A request changes messages over its own connection and commits the result with its events. Until then the watch may
+observe the same change, and has to wait (`settled`, `arrivals_settled`). Afterwards it may still have an older answer,
+and has to ask again (`touched`). What the watch observes itself still counts as the request's (`doubtful`) if the
+connection broke during the change, so that it is unknown whether it was made, and if the request changed or removed a
+message that was not announced yet (`unannounced`).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import trio
+
+from engine.imap.limits import UID_BITS
+from engine.imap.uid_sets import Ranges, ranges
+
+MAX_UID = 2**UID_BITS
+LATE_SECONDS = 5.0
+"""Seconds after a change in which an unsolicited report may still describe the state before it."""
+DOUBT_SECONDS = 300.0
+"""Seconds for which an interrupted change, once observed, counts as the request's."""
+KEPT = 4_096
+"""Most changes that are remembered; with an older mark, everything has to be fetched again."""
+
+
+class _Change:
+    """One change of some or all messages of a mailbox, and their target mailbox if they are moved.
+
+    `concerned` are the flags it may change (lower case); None: any, or the messages themselves.
+    """
+
+    def __init__(
+        self, mailbox: int | None, spans: Ranges | None, into: int | None, concerned: Collection[str] | None
+    ) -> None:
+        self.mailbox = mailbox
+        self.spans = spans
+        self.into = into
+        self.concerned = concerned
+        self.ended = trio.Event()
+        self.number = 0
+        """Its number in the order in which changes ended."""
+        self.ended_at = 0.0
+
+    def holds(self, mailbox: int, uid: int) -> bool:
+        """Whether it concerns this message."""
+        if self.mailbox != mailbox:
+            return False
+        if self.spans is None:
+            return True
+        at = bisect_right(self.spans, (uid, MAX_UID)) - 1
+        return at >= 0 and self.spans[at][1] >= uid
+
+
+class MessageChanges:
+    """The changes of one account's messages."""
+
+    def __init__(self) -> None:
+        self._open: list[_Change] = []
+        self._ended: deque[_Change] = deque(maxlen=KEPT)
+        self._doubtful: deque[_Change] = deque(maxlen=KEPT)
+        self._number = 0
+
+    @contextmanager
+    def changing(
+        self,
+        mailbox: int | None,
+        uids: Collection[int] | None = (),
+        *,
+        into: int | None = None,
+        concerned: Collection[str] | None = None,
+    ) -> Iterator[None]:
+        """Wrap a change of messages (None: any of the mailbox), or their move or copy `into` a mailbox, or both.
+
+        `concerned` are the flags that it may change, in lower case; None: any.
+
+        It lasts from the command to the server until the result is committed. If the block raises, the result is
+        unknown.
+        """
+        change = _Change(mailbox, None if uids is None else ranges(sorted(uids)), into, concerned)
+        self._open.append(change)
+        try:
+            yield
+        except BaseException:
+            self._doubtful.append(change)
+            raise
+        finally:
+            self._open.remove(change)
+            self._number += 1
+            change.number, change.ended_at = self._number, trio.current_time()
+            self._ended.append(change)
+            change.ended.set()
+
+    @property
+    def mark(self) -> int:
+        """The current position, for `touched`; take it before the server is asked."""
+        return self._number
+
+    async def settled(self, mailbox: int, uids: Collection[int]) -> None:
+        """Wait until none of these messages is being changed."""
+        while held := [each for each in self._open if any(each.holds(mailbox, uid) for uid in uids)]:
+            await held[0].ended.wait()
+
+    async def arrivals_settled(self, mailbox: int) -> None:
+        """Wait until the messages now being put into a mailbox are there, and recorded as a request's."""
+        for change in [each for each in self._open if each.into == mailbox]:
+            await change.ended.wait()
+
+    def touched(self, mailbox: int, uids: Collection[int], since: int, *, unasked: bool = False) -> list[int]:
+        """Those of the messages that may have been changed since `mark` was `since`; `unasked`: or just before it."""
+        if self._number - since >= KEPT:
+            return list(uids)
+        late = trio.current_time() - LATE_SECONDS if unasked else math.inf
+        recent = [
+            each for each in self._ended if each.mailbox == mailbox and (each.number > since or each.ended_at > late)
+        ]
+        return [uid for uid in uids if any(each.holds(mailbox, uid) for each in recent)] if recent else []
+
+    def unannounced(self, mailbox: int, uids: Collection[int], concerned: Collection[str] | None = None) -> None:
+        """A request has changed or removed messages not announced yet: the watch may announce both afterwards."""
+        if uids:
+            change = _Change(mailbox, ranges(sorted(uids)), None, concerned)
+            change.ended_at = trio.current_time()
+            self._doubtful.append(change)
+
+    def doubtful(self, mailbox: int, uids: Collection[int]) -> dict[int, Collection[str] | None]:
+        """Those of the messages whose observed change counts as a request's, and which flags do; None: any."""
+        late = trio.current_time() - DOUBT_SECONDS
+        recent = [each for each in self._doubtful if each.mailbox == mailbox and each.ended_at > late]
+        found: dict[int, Collection[str] | None] = {}
+        for uid in uids if recent else ():
+            held = [each.concerned for each in recent if each.holds(mailbox, uid)]
+            if held:
+                found[uid] = None if None in held else {flag for flags in held for flag in flags or ()}
+        return found
