@@ -27,7 +27,7 @@ from engine.api.context import Context
 from engine.assembly import Engine, assemble
 from engine.config import Config
 from engine.edge.listener import listen
-from engine.errors import StorageFailed, leaves
+from engine.errors import EngineError, StorageFailed, leaves
 from engine.http.control_requests import Started
 from engine.http.server import serve_http, url_of
 from engine.log import to_stderr as log_to_stderr
@@ -36,7 +36,7 @@ from engine.oauth.secret_expiry import SecretExpiry
 from engine.queue.restored_backup import Releases
 from engine.queue.retention import Retention
 from engine.repeated_errors import counted
-from engine.store import control_socket, database, sealed, vault_keys
+from engine.store import control_socket, database, entry_links, people, sealed, vault_keys
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
 from engine.version import VERSION
@@ -143,6 +143,8 @@ async def run(
                         listener=listener,
                     )
                     context.started.urls = await nursery.start(serve_api)
+                    if started is not None:
+                        await _invite(context)
                 if context.door is not None and door_listeners is not None:
                     await nursery.start(context.door.run, door_listeners, context.stopping)
                     context.started.urls = [*context.started.urls, *door_listeners.urls()]
@@ -165,6 +167,25 @@ def _say_where(url: str, folder: Path, engine: Engine) -> None:
         os.path.abspath(folder),
         counted(len(engine.context.registry.every()), "account"),
         counted(engine.queue.waiting, "message"),
+    )
+
+
+async def _invite(context: Context) -> None:
+    """While nobody can sign in to the pages, print a link at which the owner chooses a password."""
+    if people.count(context.store.reader):
+        return
+    try:
+        key = await context.store.admit(lambda tx: entry_links.make(tx, context.world, "owner"))
+    except EngineError as error:
+        log.warning("no link to the pages could be made: %s; later: engine people link", error)
+        return
+    base = context.settings.values.service_url or context.started.urls[0]
+    # On the terminal alone: who can read it becomes the owner.
+    print(
+        f"Nobody can sign in to the pages yet. This link works once, within 24 hours:\n{base.rstrip('/')}"
+        f"{entry_links.PATH}?key={key}",
+        file=sys.stderr,
+        flush=True,
     )
 
 

@@ -160,6 +160,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=wrong_tokens,
         ports={} if door is None else {"smtpDoor": lambda: door.listens},
+        vault=vault,
         registry=registry,
         gateways=gateways,
         settings=settings,

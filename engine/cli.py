@@ -23,6 +23,7 @@ from engine.commands import (
     events,
     logs,
     outbox,
+    people,
     send,
     tokens,
     vault,
@@ -45,6 +46,7 @@ examples:
   engine account add jane --email jane@example.com
   engine send jane --to friend@example.net --subject Hello --text "Hello!" --wait
   engine tokens issue -d "my app" -s "*"         create an API token for a program
+  engine people link                             print a link at which you choose a password for the pages
   engine events tail                             follow the events, one JSON line for each
   engine backup /backup/monday                   copy the data folder while the engine runs
 
@@ -141,6 +143,7 @@ def make_parser() -> argparse.ArgumentParser:
     events.register(commands, add)
     webhooks.register(commands, add)
     tokens.register(commands, add)
+    people.register(commands, add)
     audit.register(commands, add)
     vault.register(commands, add)
     backup.register(commands, add)

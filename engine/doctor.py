@@ -31,6 +31,7 @@ from engine.errors import ConfigError, NoFile
 from engine.isotime import iso
 from engine.msa.certificate import Certificate
 from engine.store import database, files, sealed, vault_keys
+from engine.store.disk_reserve import LEAST_FREE
 from engine.store.migrations import MIGRATIONS
 from engine.world import World
 
@@ -60,7 +61,6 @@ REQUIRED = (
     "css-inline>=0.24,<0.25",
     "pybase64>=1.4,<2",
 )
-LEAST_FREE = 256 * 1024**2  # bytes
 HEALTH_TIMEOUT = 3.0  # seconds
 SHOWN = 5
 """Accounts that a finding names."""

@@ -31,6 +31,7 @@ from engine.queue.pause import Pauses
 from engine.settings import SettingsBook
 from engine.signed_links import LinkKeys
 from engine.store.tokens import Token
+from engine.store.vault import Vault
 from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
 
@@ -62,6 +63,7 @@ class Context(Front, frozen=True):
     `door` is None unless the SMTP door is enabled.
     """
 
+    vault: Vault
     registry: Registry
     gateways: Gateways
     settings: SettingsBook

@@ -37,6 +37,10 @@ class Watcher:
     async def take(self) -> list[Change]:
         """Wait for changes since the last call and return them. Cancelled: nothing is lost."""
         await self._some.wait()
+        return self.take_now()
+
+    def take_now(self) -> list[Change]:
+        """The changes since the last call, without a wait."""
         self._some = trio.Event()
         changes = list(self._newest.values())
         self._newest.clear()

@@ -8,11 +8,9 @@ including `/` and `%`.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 import trio
@@ -38,6 +36,7 @@ from engine.http.edge_log import request_broke
 from engine.http.html_pages import NO_PAGES, Pages, page_view
 from engine.http.openapi import document
 from engine.http.operation import Operation
+from engine.http.path_ids import path_id
 from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
 from engine.http.request_bodies import OTHER_BODIES, Bodies, RequestBody, has_body
 from engine.http.request_lifetime import HELD
@@ -52,7 +51,6 @@ RequestT = TypeVar("RequestT", bound=Request)
 
 log = logging.getLogger("engine.http")
 
-_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 FAILED = "the data folder could not be written"
 
 
@@ -93,7 +91,7 @@ def make_app(
             app.add_url_rule(rule, endpoint=operation.name, view_func=view, methods=[operation.method])
     for page in pages.pages:
         view = page_view(page, pages.of_problem, front.bodies, front.requests, door.addresses)
-        app.add_url_rule(page.path, endpoint=f"page {page.path}", view_func=view, methods=page.methods)
+        app.add_url_rule(page.path, endpoint=f"page {page.methods} {page.path}", view_func=view, methods=page.methods)
     app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front))
     app.add_url_rule("/openapi.json", view_func=_openapi(front, operations, tags))
@@ -164,13 +162,13 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
 
     async def view(**path: str) -> Response:
         if changes:
-            _must_be_well(store)
+            must_be_well(store)
         elif store.failed:
             raise StorageFailed(FAILED)
         caller = None
         if operation.scope is not None:
             caller = door.require(request, operation.scope)
-        ids = {name: _id(raw) for name, raw in path.items()}
+        ids = {name: path_id(raw) for name, raw in path.items()}
         enter(operation.access, caller, ids)
         holder = "" if caller is None else caller.hash
         with front.requests.hold(holder), front.bodies.of(holder) as body:
@@ -184,7 +182,7 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
 def _stream(front: Front, door: Door, operation: Operation) -> Callable[..., Awaitable[None]]:
     async def stream(**path: str) -> None:
         caller = door.require(websocket, operation.scope or "")
-        ids = {name: _id(raw) for name, raw in path.items()}
+        ids = {name: path_id(raw) for name, raw in path.items()}
         enter(operation.access, caller, ids)
         query = _query(websocket, operation, caller)
         arguments: dict[str, Any] = {"query": query, "caller": caller, "websocket": websocket}
@@ -207,27 +205,15 @@ async def _decoded(front: Front, kind: type[RequestT], arrived: ArrivingBody) ->
         return await front.world.in_thread(decode_body, kind, await arrived.load(), most)
 
 
-def _id(raw: str) -> str:
-    """Decode an id in a path. Raises `Problem` 400 if it is not percent-encoded UTF-8."""
-    if raw.isalnum() and raw.isascii():
-        return raw
-    try:
-        if not _BAD_ESCAPE.search(raw):
-            return unquote_to_bytes(raw.encode("latin-1")).decode()
-    except UnicodeDecodeError:
-        pass
-    raise Problem(400, "The path is not percent-encoded UTF-8")
-
-
 def _health(front: Front) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
-        _must_be_well(front.store)
+        must_be_well(front.store)
         return json_response({"success": True} | {name: listens() for name, listens in front.ports.items()})
 
     return health
 
 
-def _must_be_well(store: Store) -> None:
+def must_be_well(store: Store) -> None:
     """Raise what a change would raise now: `StorageFailed`, `StorageUnavailable` or `StorageBusy`."""
     if store.failed:
         raise StorageFailed(FAILED)
@@ -238,7 +224,7 @@ def _must_be_well(store: Store) -> None:
 
 def _trouble(store: Store) -> str | None:
     try:
-        _must_be_well(store)
+        must_be_well(store)
     except EngineError as error:
         return str(error)
     return None

@@ -18,17 +18,21 @@ from engine.errors import EngineError, Problem
 from engine.http.client_address import Addresses
 from engine.http.early_refusals import INTERNAL
 from engine.http.edge_log import request_broke
+from engine.http.path_ids import path_id
 from engine.http.problems import as_problem, phrase
 from engine.http.request_bodies import Bodies, has_body
 from engine.http.shared_limits import SharedLimit
 
 LONGEST_FORM = 64 * 1024
-MOST_FIELDS = 100
+MOST_FIELDS = 300
 FORM = "application/x-www-form-urlencoded"
 
 
 class PageRequest(msgspec.Struct, frozen=True):
-    """A browser's request. `query_string` is the query as sent, `body` the form, `headers` by names in lower case."""
+    """A browser's request. `query_string` is the query as sent, `body` the form, `headers` by names in lower case.
+
+    `pathname` is the path as sent, `path` the ids in it, `pairs` every field of the form in its order.
+    """
 
     method: str
     query: Mapping[str, str]
@@ -38,18 +42,24 @@ class PageRequest(msgspec.Struct, frozen=True):
     query_string: str
     body: bytes
     headers: Mapping[str, str]
+    pathname: str = "/"
+    path: Mapping[str, str] = {}
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True):
     """One page; `handler` raises `EngineError` for a request that it cannot answer.
 
-    `any_body`: what is posted may be no form; then its fields are none.
+    `any_body`: what is posted may be no form; then its fields are none. `longest_form`: the most bytes of a form.
+    `of_problem` makes a page of an error in place of the one for all pages.
     """
 
     path: str
     handler: Callable[[PageRequest], Awaitable[Response]]
     methods: tuple[str, ...] = ("GET",)
     any_body: bool = False
+    longest_form: int = LONGEST_FORM
+    of_problem: Callable[[Problem], Response] | None = None
 
 
 class Pages(msgspec.Struct, frozen=True):
@@ -74,23 +84,28 @@ def page_view(
     addresses: Addresses,
 ) -> Callable[[], Awaitable[Response]]:
     """The view of one page."""
+    of_problem = page.of_problem or of_problem
 
-    async def view() -> Response:
+    async def view(**path: str) -> Response:
         address = addresses.of(request)
         holder = f"page {source_of(address)}"
         try:
             with requests.hold(holder), bodies.of(holder) as body:
-                sent = bytes(await body.read(request, LONGEST_FORM)) if has_body(request) else b""
+                sent = bytes(await body.read(request, page.longest_form)) if has_body(request) else b""
+                pairs = () if not sent or (page.any_body and request.mimetype != FORM) else _fields(sent)
                 return await page.handler(
                     PageRequest(
                         method=request.method,
                         query=dict(request.args.items(multi=True)),
-                        form={} if not sent or (page.any_body and request.mimetype != FORM) else _fields(sent),
+                        form=dict(pairs),
                         cookies=request.cookies.to_dict(),
                         address=address,
                         query_string=request.query_string.decode("latin-1"),
                         body=sent,
                         headers={name.lower(): value for name, value in request.headers},
+                        pathname=request.path,
+                        path={name: path_id(raw) for name, raw in path.items()},
+                        pairs=pairs,
                     )
                 )
         except EngineError as error:
@@ -112,11 +127,11 @@ def _answer(of_problem: Callable[[Problem], Response], problem: Problem) -> Resp
     return response
 
 
-def _fields(body: bytes) -> dict[str, str]:
+def _fields(body: bytes) -> tuple[tuple[str, str], ...]:
     """The fields of a form. Raises `Problem` 415 for another content type, 400 for an unreadable form."""
     if request.mimetype != FORM:
         raise Problem(415, f"A form is sent as {FORM}")
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        return tuple(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
     except ValueError as error:
         raise Problem(400, "The form cannot be read") from error

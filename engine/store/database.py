@@ -285,3 +285,9 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def data_version(db: sqlite3.Connection) -> int:
+    """A number that is another one after each commit of another connection."""
+    (version,) = db.execute("PRAGMA data_version").fetchone()
+    return int(version)

@@ -19,6 +19,8 @@ from pathlib import Path
 log = logging.getLogger("engine.store")
 
 FILE = "reserve"
+LEAST_FREE = 256 * 1024**2
+"""Free bytes below which an operator is told."""
 SHARE = 8
 """The file takes at most 1/`SHARE` of the file system, and the low-water mark as much again."""
 

@@ -165,3 +165,9 @@ def counts_since(db: sqlite3.Connection, since: float) -> dict[str, int]:
         else:
             low = middle + 1
     return dict(db.execute("SELECT name, count(*) FROM event WHERE seq > ? GROUP BY name", (low,)).fetchall())
+
+
+def counts_between(db: sqlite3.Connection, after: int, upto: int) -> dict[str, int]:
+    """How many events of each name are numbered above `after`, up to `upto`."""
+    rows = db.execute("SELECT name, count(*) FROM event WHERE seq > ? AND seq <= ? GROUP BY name", (after, upto))
+    return dict(rows.fetchall())

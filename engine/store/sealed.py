@@ -1,9 +1,10 @@
 """Finds all sealed values in the journal, knows the field each is sealed for, and seals them again.
 
-Eight tables hold secrets: registrations, OAuth2 apps and gateways (each secret in their JSON), settings (the whole
-value), webhook endpoints and sign-ins under way (the whole record), OAuth2 grants (one column for each token) and
-messages (the URL of the message's own proxy). A sealed value contains its key's id, so the journal itself shows which
-keys it needs. Damaged rows are skipped here; the code that uses them reports them.
+Nine tables hold secrets: registrations, OAuth2 apps and gateways (each secret in their JSON), settings (the whole
+value), webhook endpoints and sign-ins under way (the whole record), OAuth2 grants (one column for each token),
+messages (the URL of the message's own proxy) and people (the key of their one-time codes). A sealed value contains its
+key's id, so the journal itself shows which keys it needs. Damaged rows are skipped here; the code that uses them tells
+of them.
 """
 
 from __future__ import annotations
@@ -81,6 +82,11 @@ def gateway_field(gateway: str) -> str:
 def message_field(queue_id: str) -> str:
     """The field that a message's proxy is sealed for."""
     return f"message.{queue_id}.proxy"
+
+
+def person_field(person: int) -> str:
+    """The field that the key of a person's one-time codes is sealed for."""
+    return f"person.{person}.totp"
 
 
 class SealedValue(msgspec.Struct, frozen=True):
@@ -163,6 +169,12 @@ def _every_place(db: Db) -> Iterator[SealedValue]:
             db.execute("UPDATE message SET proxy = ? WHERE id = ?", (value, message))
 
         yield SealedValue(account, message_field(queue_id), proxy, put_proxy)
+    for person, totp in db.execute("SELECT id, totp FROM person WHERE totp IS NOT NULL").fetchall():
+
+        def put_totp(value: str, person: int = person) -> None:
+            db.execute("UPDATE person SET totp = ? WHERE id = ?", (value, person))
+
+        yield SealedValue("", person_field(person), totp, put_totp)
     yield from _gateway_places(db)
     yield from _oauth_places(db)
 

@@ -18,6 +18,7 @@ from engine import doctor
 from engine.commands.target import find
 from engine.config import Config, Http, Msa, StoreConfig
 from engine.store import database, vault_keys
+from engine.store.disk_reserve import LEAST_FREE
 from engine.world import World
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -149,7 +150,7 @@ def test_a_folder_that_cannot_be_written(folder, monkeypatch):
 
 def test_too_little_room(folder, monkeypatch):
     usage = shutil.disk_usage(folder)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=doctor.LEAST_FREE - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=LEAST_FREE - 1))
     found = doctor.data_folder(config(folder))
     assert not found.ok
     assert "255 MiB free" in found.text

@@ -1,0 +1,104 @@
+"""Makes answers of templates: always escaped, with the headers that allow no script but the engine's own.
+
+Each link is relative to the page it stands on, so that the pages work under any path of a proxy.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import jinja2
+import msgspec
+from markupsafe import Markup
+from quart import Response
+
+from engine.web import static_files
+from engine.web.texts import shown
+
+STATIC = "/admin/static/"
+_ZIP_ABOVE = 1000
+_FAST = 5
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex",
+}
+"""The headers of every answer, where it sets none of its own."""
+
+
+def _iso(moment: float | str | datetime) -> str:
+    """A moment, as seconds since 1970 or as the API writes it, for the `datetime` of `<time>`."""
+    if isinstance(moment, str):
+        return moment
+    at = moment if isinstance(moment, datetime) else datetime.fromtimestamp(moment, UTC)
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _utc(moment: float | str | datetime) -> str:
+    """The same for people without script."""
+    return f"{_iso(moment)[:16].replace('T', ' ')} UTC"
+
+
+def _size(octets: int) -> str:
+    """Octets as people read them."""
+    number, unit = float(octets), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if number < 1000 or unit == "TB":
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "B" or number >= 10 else f"{number:.1f} {unit}"
+
+
+def _json(value: Any) -> Markup:
+    """A value as JSON inside an attribute."""
+    return Markup.escape(msgspec.json.encode(value).decode())
+
+
+environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+environment.filters.update(iso=_iso, utc=_utc, size=_size, json=_json, number=shown)
+
+
+def link(here: str, path: str, query: Mapping[str, object] | None = None) -> str:
+    """`path` relative to the page at `here`, both as sent; `query` without those that are None or empty."""
+    depth = here.count("/") - 1
+    target = f"{'../' * depth}{path.lstrip('/')}" if depth else path.lstrip("/")
+    given = {name: str(value) for name, value in (query or {}).items() if value is not None and value != ""}
+    return f"{target}?{urlencode(given)}" if given else target
+
+
+def asset(here: str, name: str) -> str:
+    """The URL of a file of `static/`, relative to the page at `here`. Raises KeyError."""
+    return link(here, f"{STATIC}{static_files.files()[name].url_name}")
+
+
+def path(pattern: str, *ids: str) -> str:
+    """A path with its ids, each percent-encoded: `path("/admin/outbox/{}", queue_id)`."""
+    return pattern.format(*(quote(each, safe="") for each in ids))
+
+
+def render(template: str, values: Mapping[str, Any], *, status: int, zipped: bool) -> Response:
+    """A page. The macros of `macros.html` are `m` in it."""
+    macros = environment.get_template("macros.html").make_module(dict(values))
+    data = environment.get_template(template).render(**values, m=macros).encode()
+    headers = {"Content-Type": "text/html; charset=utf-8", "Vary": "Accept-Encoding, Cookie"}
+    if zipped and len(data) > _ZIP_ABOVE:
+        data = gzip.compress(data, _FAST, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Response(data, status, headers=headers)

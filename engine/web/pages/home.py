@@ -1,0 +1,63 @@
+"""`/admin`: what needs someone, then what the last 24 hours brought."""
+
+from __future__ import annotations
+
+import msgspec
+from quart import Response
+
+from engine.api import queue_control, stats, webhooks
+from engine.errors import Problem
+from engine.web.attention import needs
+from engine.web.page import ROOT, Menu, action, page
+from engine.web.roles import Role
+from engine.web.visit import Visit
+
+_FIGURES = (
+    ("sent", ("messageSent",), "accent"),
+    ("deferred", ("messageDeliveryError",), "warn"),
+    ("failed", ("messageFailed", "messageBounce"), "bad"),
+    ("received", ("messageNew",), "accent"),
+)
+_QUEUES = ("submit", "notify")
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One number of the last 24 hours, and its hours."""
+
+    name: str
+    total: int
+    values: list[int]
+    kind: str
+
+
+@page(ROOT, role=Role.READER, menu=Menu("main", 0, phone=True))
+async def home(visit: Visit) -> Response:
+    """The page."""
+    found = await needs(visit)
+    counted = await visit.ask(stats.read, query={"seconds": 0})
+    listed = await visit.ask(webhooks.listing, query={"pageSize": 1000})
+    hours = await visit.hourly.last_day()
+    figures = []
+    for name, events, kind in _FIGURES:
+        values = [sum(counts.get(event, 0) for event in events) for _, counts in hours]
+        figures.append(Figure(name, sum(values), values, kind))
+    return visit.show(
+        needs=found,
+        count=sum(each.count for each in found),
+        accounts=counted.accounts,
+        connected=counted.connections.get("connected", 0),
+        under_way=counted.queues.submit.total,
+        lag=max((each.behind for each in listed.webhooks if each.enabled and each.url), default=0),
+        figures=figures,
+        times=[begin for begin, _ in hours],
+    )
+
+
+@action("/admin/resume", role=Role.OPERATOR)
+async def resume(visit: Visit) -> Response:
+    """Let a paused queue go on. Raises `Problem` 400."""
+    name = visit.form.get("queue", "")
+    if name not in _QUEUES:
+        raise Problem(400, "There is no such queue")
+    await visit.ask(queue_control.update, name, body={"paused": False})
+    return visit.to(ROOT, say=f"home.resumed_{name}")

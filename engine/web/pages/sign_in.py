@@ -1,0 +1,71 @@
+"""`/admin/sign-in`: name, password and one-time code; signing out."""
+
+from __future__ import annotations
+
+from quart import Response
+
+from engine.web.page import ROOT, action, page
+from engine.web.people import COOKIE, SECURE_COOKIE, Refused
+from engine.web.roles import Role
+from engine.web.visit import Visit
+
+COOKIE_DAYS = 30
+"""How long browsers keep the cookie; the session may end before."""
+
+
+@page("/admin/sign-in", role=None)
+async def sign_in(visit: Visit) -> Response:
+    """The form; those who are signed in go on."""
+    if visit.who is not None:
+        return visit.to(ROOT)
+    return _shown(visit)
+
+
+@action("/admin/sign-in", role=None)
+async def signed_in(visit: Visit) -> Response:
+    """Begin a session, and go where the person wanted to."""
+    form = visit.form
+    try:
+        cookie = await visit.people.sign_in(
+            form.get("name", ""), form.get("password", ""), form.get("code", ""), visit.asked.address, visit.agent
+        )
+    except Refused as refused:
+        return _shown(visit, refused)
+    return with_cookie(visit, visit.to_url(form.get("next", "")), cookie)
+
+
+@action("/admin/sign-out", role=Role.READER)
+async def sign_out(visit: Visit) -> Response:
+    """End this session."""
+    await visit.people.end(visit.signed_in, visit.asked.address, visit.signed_in.session.hash)
+    response = visit.to("/admin/sign-in")
+    for name in (COOKIE, SECURE_COOKIE):
+        response.delete_cookie(name, path="/", secure=name == SECURE_COOKIE, httponly=True, samesite="Lax")
+    return response
+
+
+def with_cookie(visit: Visit, response: Response, cookie: str) -> Response:
+    """The answer that begins a session in the browser."""
+    secure = visit.is_secure
+    response.set_cookie(
+        SECURE_COOKIE if secure else COOKIE,
+        cookie,
+        max_age=COOKIE_DAYS * 86_400,
+        path="/",
+        secure=secure,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _shown(visit: Visit, refused: Refused | None = None) -> Response:
+    wrong = None if refused is None else visit.text(refused.reason, **refused.values)
+    return visit.show(
+        status=200 if refused is None else 422,
+        wrong=wrong,
+        name=visit.form.get("name", ""),
+        asks_code=refused is not None and refused.reason in ("sign_in.code_needed", "sign_in.wrong_code"),
+        next=visit.form.get("next", visit.query.get("next", "")),
+        nobody_yet=visit.people.nobody_yet(),
+    )

@@ -1,0 +1,105 @@
+// What the pages do beside the server: times in the reader's zone, charts, renewing blocks that have changed.
+"use strict";
+(() => {
+  const language = document.documentElement.lang || undefined;
+  const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
+  const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const offset = Date.parse(document.body.dataset.now) - Date.now();
+
+  function sinceOrUntil(moment) {
+    const seconds = Math.round((moment - Date.now() - offset) / 1000);
+    if (Math.abs(seconds) > 30 * 86400) return day.format(moment);
+    const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) || units[3];
+    return ago.format(Math.trunc(seconds / length), unit);
+  }
+
+  function tellTimes(root) {
+    for (const each of root.querySelectorAll("time[datetime]")) {
+      const moment = Date.parse(each.dateTime);
+      if (Number.isNaN(moment)) continue;
+      each.title = full.format(moment);
+      const text = "ago" in each.dataset ? sinceOrUntil(moment) : full.format(moment);
+      if (each.textContent !== text) each.textContent = text;
+    }
+  }
+
+  function draw(root) {
+    if (!window.uPlot) return;
+    for (const each of root.querySelectorAll("[data-chart]")) {
+      if (each.drawn === each.dataset.chart && each.firstChild) continue;
+      each.drawn = each.dataset.chart;
+      each.replaceChildren();
+      const { times, values } = JSON.parse(each.dataset.chart);
+      const style = getComputedStyle(each);
+      const size = () => ({ width: Math.max(each.clientWidth, 60), height: 44 });
+      const plot = new uPlot({
+        ...size(),
+        legend: { show: false },
+        cursor: { show: true, x: false, y: false, drag: { x: false, y: false } },
+        padding: [4, 0, 0, 0],
+        scales: { y: { range: (_, low, high) => [0, Math.max(high, 1)] } },
+        axes: [{ show: false }, { show: false }],
+        series: [{}, { stroke: style.color, width: 2, fill: style.getPropertyValue("--fill").trim() || undefined, points: { show: false } }],
+        hooks: { setCursor: [(at) => {
+          const index = at.cursor.idx;
+          each.title = index == null ? "" : `${clock.format(times[index] * 1000)}: ${values[index].toLocaleString(language)}`;
+        }] },
+      }, [times, values], each);
+      new ResizeObserver(() => plot.setSize(size())).observe(each);
+    }
+  }
+
+  function compareClocks() {
+    const note = document.getElementById("clock"), minutes = Math.round(Math.abs(offset) / 60000);
+    if (!note || minutes < 2) return;
+    note.textContent = note.dataset.text.replace("{minutes}", minutes);
+    note.hidden = false;
+  }
+
+  let stream = null;
+  function renew(topics) {
+    for (const block of document.querySelectorAll("[data-live]")) {
+      if (!topics || block.dataset.live.split(" ").some((topic) => topics.has(topic))) htmx.trigger(block, "renew");
+    }
+  }
+  function follow() {
+    const wanted = document.querySelector("[data-live]") && !document.hidden;
+    if (wanted && !stream) {
+      stream = new EventSource(document.body.dataset.stream);
+      stream.addEventListener("changed", (event) => renew(new Set(event.data.split(" "))));
+    } else if (!wanted && stream) {
+      stream.close();
+      stream = null;
+    }
+  }
+
+  function dress() {
+    tellTimes(document);
+    draw(document);
+  }
+  dress();
+  compareClocks();
+  setInterval(() => tellTimes(document), 20000);
+  let due = false;
+  new MutationObserver(() => {
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => { due = false; dress(); });
+  }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["datetime", "data-chart"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const each of document.querySelectorAll("[data-chart]")) each.drawn = null;
+    draw(document);
+  });
+  if (document.body.dataset.stream) {
+    follow();
+    document.addEventListener("visibilitychange", () => { follow(); if (!document.hidden) renew(null); });
+  }
+  // Esc closes what asks before something is done for good, and gives the focus back.
+  document.addEventListener("keydown", (event) => {
+    const open = event.key === "Escape" && document.querySelector("details.confirm[open]");
+    if (open) { open.open = false; open.querySelector("summary").focus(); }
+  });
+})();
