@@ -25,6 +25,7 @@ import msgspec
 import outcome
 import trio
 
+from engine.descriptor_reserve import DescriptorReserve, next_descriptor
 from engine.errors import NetworkError, NetworkKind
 from engine.proxies.route import same_family
 from engine.resolver import Resolver
@@ -49,9 +50,6 @@ LOOK_AGAIN = 60.0
 """Seconds after which a wait checks the clocks again: one may have been set, or the machine suspended."""
 BIND_ADDRESS_NO_PORT = 24
 """Linux's IP_BIND_ADDRESS_NO_PORT: bind an address now, but choose its port only at the connect."""
-KEPT_SHARE, KEPT_LEAST, KEPT_AT_MOST = 8, 32, 4
-"""Dials leave 1/8 of all descriptors free, at least 32 but at most 1/4, for the API, the store and the spool."""
-SAY_EVERY = 60.0
 
 
 class Dial(Protocol):
@@ -86,7 +84,7 @@ class World:
 
     def __init__(self) -> None:
         self.random = random.Random(os.urandom(32))
-        self._descriptors = _Descriptors()
+        self._descriptors = DescriptorReserve()
         self._ahead: float | None = None
         self._stood_still = 0.0
 
@@ -156,7 +154,7 @@ class World:
         Raises `NetworkError`: EADDRNOTAVAIL if no address in `local` fits or the machine does not have it, EMFILE if
         only descriptors reserved for other purposes are left.
         """
-        self._descriptors.refuse_dial(_next_descriptor(), host, port)
+        self._descriptors.refuse_dial(next_descriptor(), host, port)
         addresses = await self.resolve(host, port)
         chosen = choose(addresses) if choose else addresses
         ends = [(each, None) for each in chosen] if not local else _ends(host, port, chosen, local)
@@ -200,47 +198,6 @@ def endure(stream: trio.abc.Stream, seconds: float) -> None:
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
-class _Descriptors:
-    """Keeps dials from using the last descriptors."""
-
-    def __init__(self) -> None:
-        self._said_at: float | None = None
-        self._refused = 0
-
-    def refuse_dial(self, number: int, host: str, port: int) -> None:
-        """Raise `NetworkError` EMFILE if a descriptor with this number is reserved."""
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        if limit == resource.RLIM_INFINITY or number < limit - _kept(limit):
-            return
-        self._refused += 1
-        now = trio.current_time()
-        if self._said_at is None or now - self._said_at >= SAY_EVERY:
-            log.warning(
-                "%d connections were refused: nearly all of the %d file descriptors are in use; raise the limit "
-                "(ulimit -n, LimitNOFILE) or register fewer accounts",
-                self._refused,
-                limit,
-            )
-            self._said_at, self._refused = now, 0
-        raise NetworkError(NetworkKind.CONNECT, "EMFILE", f"connect EMFILE {host}:{port}")
-
-
-def _kept(limit: int) -> int:
-    return min(max(limit // KEPT_SHARE, KEPT_LEAST), limit // KEPT_AT_MOST)
-
-
-def _next_descriptor() -> int:
-    """The number of the next descriptor: the lowest free one, so at least that many are open."""
-    try:
-        number = os.dup(0)
-    except OSError as error:
-        if error.errno not in (errno.EMFILE, errno.ENFILE):
-            return -1
-        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    os.close(number)
-    return number
-
-
 _NOTICE_SILENCE = (
     (socket.TCP_USER_TIMEOUT, int(UNACKNOWLEDGED_SECONDS * 1000)),  # milliseconds
     (socket.TCP_KEEPIDLE, 60),  # seconds
@@ -277,7 +234,7 @@ async def _bind(connecting: trio.socket.SocketType, local: str) -> None:
         raise NetworkError(NetworkKind.CONNECT, "EADDRNOTAVAIL", text) from error
 
 
-async def _connect(host: str, port: int, ends: Sequence[_Ends], descriptors: _Descriptors) -> trio.SocketStream:
+async def _connect(host: str, port: int, ends: Sequence[_Ends], descriptors: DescriptorReserve) -> trio.SocketStream:
     """The first connection that any address accepts; dials start in order, `STAGGER_SECONDS` apart.
 
     Each socket's descriptor is checked once it exists: with many dials at once, its number is not known before.

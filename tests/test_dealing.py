@@ -82,6 +82,6 @@ def test_every_process_comes_to_the_same_order_and_few_tests_are_no_trouble() ->
         some = random.Random(seed).sample(tests, 30)
         assert sorted(dealt(some, 6), key=some.index) == some
     assert dealt([], 3) == []
-    outside = Item("x", "y")
+    outside: Any = Item("x", "y")
     outside.path = Path("/elsewhere/test_small.py")
-    assert dealt(cast(list[Any], [outside]), 2) == [outside]
+    assert dealt([outside], 2) == [outside]

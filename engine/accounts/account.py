@@ -305,7 +305,8 @@ class Account:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._connection.run)
                 nursery.start_soon(self._guarded, partial(self.commands.run, sessions, backoff))
-                if (server := self._server()) is not None and not records.is_sandbox(self.record):
+                tried = not records.is_sandbox(self.record) or self.sign_in.keeper is not None
+                if (server := self._server()) is not None and tried:
                     nursery.start_soon(watch_sending, server, timeouts, self.status, self._access, self._lane_knocks)
         elif self.sign_in.keeper is not None and self.sign_in.app is None:
             await self._wait_for_app()

@@ -57,9 +57,19 @@ async def every_folder(session: ImapSession) -> list[str]:
 
 
 async def search_folders(
-    session: ImapSession, locator: Locator, paths: Sequence[str], query: SearchQuery, asked: Asked
+    session: ImapSession,
+    locator: Locator,
+    paths: Sequence[str],
+    query: SearchQuery,
+    asked: Asked,
+    *,
+    all_needed: bool = True,
 ) -> tuple[list[Match], Page]:
-    """A page of the matching messages in several folders; `Page.messages` is empty. Raises like `search_folder`."""
+    """A page of the matching messages in several folders; `Page.messages` is empty.
+
+    Unless `all_needed`, folders that cannot be opened are left out: one may go after it was listed, or be another's.
+    Raises like `search_folder`.
+    """
     cursor = asked.cursor
     skipped = 0 if cursor is not None else asked.page * asked.size
     if skipped > MOST_SKIPPED:
@@ -69,7 +79,12 @@ async def search_folders(
     candidates: list[_Candidate] = []
     places: dict[int, _Place] = {}
     for path in dict.fromkeys(paths):
-        opened = await locator.open(session, path)
+        try:
+            opened = await locator.open(session, path)
+        except Problem as problem:
+            if all_needed or problem.status != 404:
+                raise
+            continue
         row, validity = opened.row, opened.selected.uid_validity or 0
         if row.id in places:
             continue

@@ -184,9 +184,9 @@ class Status:
         """
         shown, gone = self._shown(error), error.trouble is Trouble.GRANT_GONE
         self.refused.over()
-        if self.servers.imap is not None:
+        if (imap := self.servers.imap) is not None:
             self.story.failed(IMAP, shown)
-        else:
+        if imap is None or (imap.signs_in and self._sends_by_grant):
             await self.cannot_send_without_token(error)
         if gone and shown is self.last_error:
             self._told[_IMAP] = gist(shown)
@@ -208,6 +208,11 @@ class Status:
         state = AccountState.AUTHENTICATION_ERROR if gone else AccountState.CONNECT_ERROR
         await self._remember_sending(state, shown)
 
+    @property
+    def _sends_by_grant(self) -> bool:
+        """Whether the SMTP server gets the tokens of the account's sign-in: without one, nothing can be sent."""
+        return self.servers.smtp is not None and self.servers.smtp.signs_in
+
     def _shown(self, error: TokenError) -> dict[str, Any]:
         """As `lastError` shows it: what is shown already, with its way out, where that says the same."""
         shown = error.shown()
@@ -219,14 +224,18 @@ class Status:
         shown = error.shown()
         if (url := self.reauth_url(tx)) is not None:
             shown["reauthUrl"] = url
+        sending = self.sending
+        if self._sends_by_grant:
+            sending = _sending(AccountState.AUTHENTICATION_ERROR, self._world.now(), shown)
 
         def become() -> None:
+            self.sending = sending
             self.last_error = shown
             self._told[_IMAP] = gist(shown)
             self._logged_in = False
             self.state = AccountState.AUTHENTICATION_ERROR
 
-        accounts.remember(tx, self.account, last_error=shown)
+        accounts.remember(tx, self.account, last_error=shown, sending=sending)
         self._journal.append(tx, "authenticationError", self.account, shown)
         tx.after_commit(become)
 

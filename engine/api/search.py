@@ -56,7 +56,8 @@ async def search(
             page = await search_folder(session, opened, body.search, asked)
             shown = [entry(each, opened.row.id) for each in page.messages]
         else:
-            everywhere = await every_folder(session) if EVERY in paths else paths
-            found, page = await search_folders(session, locator, everywhere, body.search, asked)
+            every = EVERY in paths
+            wanted = await every_folder(session) if every else paths
+            found, page = await search_folders(session, locator, wanted, body.search, asked, all_needed=not every)
             shown = [{**entry(each.one, each.row.id), "path": each.row.path} for each in found]
     return page_shown(page, shown, asked.size, scope)

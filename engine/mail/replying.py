@@ -13,6 +13,8 @@ from engine.mail.subjects import subject_of_forward, subject_of_reply
 
 Action = Literal["reply", "reply-all", "forward"]
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
+_BARE_ID = re.compile(r"[!-;=?A-~]{1,450}@[!-;=?A-~]{1,450}")
+"""An id whose program forgot the brackets; other programs add them, too."""
 MOST_REFERENCES = 50
 """Most ids in References; of more, the first and the last ones are kept (RFC 5537 section 3.4.4)."""
 
@@ -62,7 +64,8 @@ def following_subject(original: Original, action: Action) -> str:
 
 def following_ids(original: Original, action: Action) -> tuple[tuple[str, str], ...]:
     """In-Reply-To and References as RFC 5322 section 3.6.4 orders them, as pairs of name and value."""
-    mine = original.message_id if _MESSAGE_ID.fullmatch(original.message_id) else ""
+    mine = f"<{original.message_id}>" if _BARE_ID.fullmatch(original.message_id) else original.message_id
+    mine = mine if _MESSAGE_ID.fullmatch(mine) else ""
     before = _MESSAGE_ID.findall(original.references)
     if not before and len(given := _MESSAGE_ID.findall(original.in_reply_to)) == 1:
         before = given

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from engine.errors import EngineError
+from engine.mail.header_writing import LONGEST_LINE
 from engine.msa.replies import reply_of
 from engine.smtp.server_input import DataPiece
 from engine.store.bodies import Spool, SpoolFile
@@ -20,6 +21,11 @@ from engine.store.bodies import Spool, SpoolFile
 MOST_HEADER = 256 * 1024
 BLOCK = 256 * 1024
 """Bytes that are written to the spool at once."""
+
+LONG_LINE = (
+    f"The message has a line of more than {LONGEST_LINE} octets, which mail servers cut or refuse: "
+    "encode that part as quoted-printable or base64"
+)
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -51,6 +57,7 @@ class Reception:
         self._file: SpoolFile | None = None
         self._body_size = 0
         self._eight_bit = False
+        self._line = 0
         self.size = 0
         self.fault: str | None = None
         """The reply that refuses the message."""
@@ -67,6 +74,8 @@ class Reception:
         self._eight_bit = self._eight_bit or not content.isascii()
         if self.size > self._limit:
             self._refuse(f"552 5.3.4 The message is larger than {self._limit} octets")
+        if self._longest_line(content) > LONGEST_LINE:
+            self._refuse(f"554 5.6.0 {LONG_LINE}")
         if self.fault is not None:
             return
         self._buffer += content
@@ -108,6 +117,13 @@ class Reception:
         if self._file is not None:
             self._file.discard()
             self._file = None
+
+    def _longest_line(self, content: bytes) -> int:
+        """Octets of the longest line so far that ends, or goes on, in `content`."""
+        first, *others = content.split(b"\r\n")
+        longest = max(self._line + len(first), max(map(len, others), default=0))
+        self._line = len(others[-1]) if others else self._line + len(first)
+        return longest
 
     def _find_body(self) -> None:
         if self._buffer.startswith(b"\r\n"):

@@ -46,7 +46,7 @@ def read_tokens(status: int, body: bytes, provider: str, retry_after: float | No
     """Read the tokens of an answer. Raises `TokenError`."""
     members = _members(body)
     access = _token(members, "access_token")
-    if status < 300 and access is not None and "error" not in members:
+    if status < 300 and access is not None and not members.get("error"):
         return Tokens(
             access_token=access,
             expires_in=_seconds(members.get("expires_in")),
@@ -61,7 +61,9 @@ def refusal(status: int, members: dict[str, Any], provider: str, retry_after: fl
     """The error for an answer without a token."""
     error, described = _error(members)
     trouble, whole_app = trouble_of(error, status)
-    hint = hint_of(trouble, provider, error, _codes(members.get("error_codes")))
+    subtype = members.get("error_subtype")
+    codes = _codes(members.get("error_codes"))
+    hint = hint_of(trouble, provider, error, codes, subtype if isinstance(subtype, str) else None)
     if provider == "gmailService" and trouble is not Trouble.PASSING:
         trouble = Trouble.APP_BROKEN  # without a sign-in there is no grant that could be gone
         if (fault := fault_of(described)) is not None:
@@ -81,6 +83,8 @@ def refusal(status: int, members: dict[str, Any], provider: str, retry_after: fl
         retry_after=retry_after,
         hint=hint,
         whole_app=whole_app,
+        # A success that cannot be read may hold the only copy of the next refresh token.
+        answer_lost=error is None and status < 300,
     )
 
 
@@ -149,13 +153,15 @@ def user_of_token(access_token: str) -> str | None:
 
 
 def _members(body: bytes) -> dict[str, Any]:
+    # A byte order mark, or a description in another charset, costs only itself.
+    text = body.decode("utf-8-sig", "replace")
     try:
-        found = msgspec.json.decode(body)
+        found = msgspec.json.decode(text)
     except (ValueError, RecursionError):
         found = None
         # Some providers answer with a form, whatever was requested.
-        if b"=" in body[:200] and body.lstrip()[:1] not in (b"<", b"{", b"["):
-            found = {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+        if "=" in text[:200] and text.lstrip()[:1] not in ("<", "{", "["):
+            found = {name: values[0] for name, values in parse_qs(text).items()}
     return found if isinstance(found, dict) else {}
 
 
@@ -187,7 +193,7 @@ def _error(members: dict[str, Any]) -> tuple[str | None, str]:
         # Google's APIs and Yahoo's older answers.
         described = described or error.get("message") or error.get("localizedMessage") or error.get("description")
         error = error.get("errorId") or error.get("status") or error.get("code")
-    if error is None:
+    if error is None or not str(error).strip():
         return None, ""
     return _short(str(error)), _short(described) if isinstance(described, str) else ""
 

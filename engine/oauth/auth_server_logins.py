@@ -15,7 +15,7 @@ import trio
 
 from engine.oauth.auth_server import AuthServer, Given, Protocol
 from engine.oauth.errors import TokenError
-from engine.oauth.refresh_waits import wait_after
+from engine.oauth.refresh_schedule import wait_after
 
 
 class AuthServerLogins:

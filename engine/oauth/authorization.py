@@ -180,17 +180,6 @@ _USER_MEMBERS = ("email", "default_email", "preferred_username", "upn")
 _NAME_MEMBERS = ("name", "real_name", "display_name")
 
 
-def check_expected(identity: Identity | None, expected: str | None) -> None:
-    """Raise `CallbackRefused` if a user other than the expected one signed in."""
-    if expected is None:
-        return
-    user = identity.user if identity is not None else None
-    if user is None:
-        raise CallbackRefused("wrong_account", f"The provider does not tell who signed in; {expected} was expected.")
-    if user.casefold() != expected.strip().casefold():
-        raise CallbackRefused("wrong_account", f"You signed in as {user}, but {expected} was expected.")
-
-
 def _check_claims(claims: Mapping[str, Any], app: App, pending: Pending, now: float) -> None:
     """OpenID Connect Core 1.0 section 3.1.3.7. Raises `ValueError`."""
     issuer = claims.get("iss")

@@ -1,4 +1,4 @@
-"""A grant: the tokens with which an account accesses its mailbox, and when to refresh them.
+"""A grant: the tokens with which an account accesses its mailbox.
 
 `Grant` has them in clear text in memory; `sealed` and `opened` convert to and from the stored form.
 """
@@ -11,18 +11,10 @@ from typing import Any
 import msgspec
 
 from engine.errors import DamagedSecret
+from engine.oauth import refresh_schedule
 from engine.oauth.answers import Tokens
 from engine.store.grants import SEALED, GrantRow
 from engine.store.vault import Vault
-
-MARGIN, PART = 60.0, 0.1
-"""An access token is refreshed this many seconds before it expires, or this fraction of its lifetime if longer."""
-LONGEST_PART = 0.25
-"""But at most this fraction of its lifetime before: a very short-lived token would be refreshed all the time."""
-SHORTEST = 5.0
-"""Least seconds between two refreshes that nobody waits for, however soon a provider has its tokens expire."""
-DYING = 5.0
-"""Seconds before its expiry from which on an access token is not used for a new login."""
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,20 +59,11 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
     def refresh_at(self) -> float | None:
         """When to refresh the access token; None: only once it is refused."""
-        if self.expires is None:
-            return None
-        life = self.expires - self.obtained if self.obtained is not None else 3600.0
-        at = self.expires - min(max(MARGIN, life * PART), max(life, 0.0) * LONGEST_PART)
-        return at if self.obtained is None or life <= 0 else max(at, self.obtained + SHORTEST)
+        return refresh_schedule.refresh_at(self.expires, self.obtained)
 
     def usable_at(self, now: float) -> bool:
         """Whether the access token may be used for a new login."""
-        if self.access_token is None:
-            return False
-        if self.expires is None:
-            return True
-        life = self.expires - self.obtained if self.obtained is not None else 3600.0
-        return now < self.expires - min(DYING, max(life, 0.0) / 8)
+        return self.access_token is not None and refresh_schedule.usable_at(now, self.expires, self.obtained)
 
     def renewed(self, tokens: Tokens, now: float) -> Grant:
         """The same grant after a refresh."""

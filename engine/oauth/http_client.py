@@ -32,7 +32,8 @@ from engine.world import Dial
 SECONDS = 20.0
 LONGEST = 256 * 1024
 AT_ONCE = 8
-"""Most simultaneous requests to one host; the others wait, so that a restart does not refresh all tokens at once."""
+"""Most simultaneous requests to one server, a host with a port; the others wait, so that a restart does not
+refresh all tokens at once."""
 TURN_SECONDS = 60.0
 """Longest wait for one's turn. A request that waits longer is not sent, so that no answer with a token is lost."""
 HOSTS_KEPT = 1000
@@ -54,7 +55,7 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
 
 class Wire:
-    """Sends requests, at most `AT_ONCE` to each host. `clear_text` dials for what is asked over `http://`."""
+    """Sends requests, at most `AT_ONCE` to each server. `clear_text` dials for what is asked over `http://`."""
 
     def __init__(self, dial: Dial, clear_text: Dial) -> None:
         self._dials = {b"https": dial, b"http": clear_text}
@@ -72,7 +73,7 @@ class Wire:
     async def _send(self, method: str, url: str, headers: Headers, content: bytes | None) -> HttpAnswer:
         where = _parsed(url)
         host = where.host.decode("ascii")
-        async with self._gate(host):
+        async with self._gate(f"{host}:{where.port or where.scheme.decode('ascii')}"):
             backend = _Backend(self._dials[where.scheme])
             try:
                 with trio.fail_after(SECONDS):
@@ -121,16 +122,16 @@ class Wire:
             return HttpAnswer(response.status, dict(pairs), body)
 
     @asynccontextmanager
-    async def _gate(self, host: str) -> AsyncIterator[None]:
-        gate = self._gates.get(host)
+    async def _gate(self, server: str) -> AsyncIterator[None]:
+        gate = self._gates.get(server)
         if gate is None:
             if len(self._gates) >= HOSTS_KEPT:
                 self._gates = {name: each for name, each in self._gates.items() if each.borrowed_tokens}
-            gate = self._gates[host] = trio.CapacityLimiter(AT_ONCE)
+            gate = self._gates[server] = trio.CapacityLimiter(AT_ONCE)
         with trio.move_on_after(TURN_SECONDS) as waiting:
             await gate.acquire()
         if waiting.cancelled_caught:
-            text = f"{host} was not asked within {TURN_SECONDS:g} s: it is slow to answer those before"
+            text = f"{server} was not asked within {TURN_SECONDS:g} s: it is slow to answer those before"
             raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text)
         try:
             yield

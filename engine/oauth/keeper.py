@@ -32,8 +32,8 @@ from engine.oauth.apps import App
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.grant import Grant
 from engine.oauth.http_client import SECONDS, TURN_SECONDS
+from engine.oauth.refresh_schedule import wait_after
 from engine.oauth.refresh_to_the_end import finished
-from engine.oauth.refresh_waits import wait_after
 from engine.oauth.token_requests import TokenRequests
 from engine.sasl import Credentials
 from engine.store import grants as rows

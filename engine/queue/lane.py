@@ -340,7 +340,7 @@ class Lane:
         return self._is_cut_off or (overall.stage in BEFORE_ANY_MESSAGE and overall.network is not None)
 
     async def _deliver(self, attempt: CurrentAttempt) -> tuple[dict[str, Verdict], Verdict]:
-        lost_steps = 0
+        lost_steps, logged_in_again = 0, False
         while True:
             idle = trio.current_time() - self._used_at
             try:
@@ -353,9 +353,11 @@ class Lane:
                     return attempt.verdicts(error.verdict), error.verdict
                 continue
             self._used_at = trio.current_time()
-            if not (reused and (_was_stale(overall, idle) or self._needs_login(overall))):
+            if self._needs_login(overall) and not logged_in_again:
+                logged_in_again = True
+            elif not (reused and _was_stale(overall, idle)):
                 return verdicts, overall
-            # The server had already closed the session, which says nothing about this message.
+            # The session had already ended, or its login has, which says nothing about this message.
             await self._hang_up()
 
     def _needs_login(self, overall: Verdict) -> bool:

@@ -29,6 +29,11 @@ _REFRESH = "The refresh token. The engine renews it from now on, so nothing else
 _ACCESS = "The access token. Absent: the engine asks for one."
 _EXPIRES = "When the access token expires. Absent: the engine asks for another one once it is refused."
 _REDIRECT = "Where the browser goes after the sign-in, with `account` and `state` in its query."
+_NO_AUTH_SERVER = "Not supported: set `useAuthServer` in `imap` and `smtp`. `false` or absent."
+_NO_AUTH_SERVER_HERE = (
+    "must be false: the auth server gives logins for IMAP and SMTP, so set useAuthServer in imap and smtp, which name "
+    "their servers, and leave oauth2 out"
+)
 _APP_ID = "AAABhaBPHscAAAAHq2bX"
 
 
@@ -60,6 +65,7 @@ class OAuthLogin(Request, frozen=True, kw_only=True):
     access_token: Annotated[AccessToken | UnsetType, Meta(description=_ACCESS)] = UNSET
     refresh_token: Annotated[AccessToken | UnsetType, Meta(description=_REFRESH)] = UNSET
     expires: Annotated[Instant | UnsetType, Meta(description=_EXPIRES)] = UNSET
+    use_auth_server: Annotated[bool, Meta(description=_NO_AUTH_SERVER)] = False
     authorize: Annotated[
         bool,
         Meta(
@@ -74,6 +80,8 @@ class OAuthLogin(Request, frozen=True, kw_only=True):
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """A sign-in to come brings its own tokens, and needs a place to go back to."""
+        if get("use_auth_server") is True:
+            yield "useAuthServer", _NO_AUTH_SERVER_HERE
         if get("authorize") is True:
             for name, wire in (("access_token", "accessToken"), ("refresh_token", "refreshToken")):
                 if get(name) is not UNSET:
@@ -106,10 +114,13 @@ class OAuthUpdate(Request, frozen=True, kw_only=True):
     access_token: Annotated[AccessToken | UnsetType, Meta(description=_ACCESS)] = UNSET
     refresh_token: Annotated[AccessToken | UnsetType, Meta(description=_REFRESH)] = UNSET
     expires: Annotated[Instant | UnsetType, Meta(description=_EXPIRES)] = UNSET
+    use_auth_server: Annotated[bool, Meta(description=_NO_AUTH_SERVER)] = False
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """When a token expires is said with it."""
+        if get("use_auth_server") is True:
+            yield "useAuthServer", _NO_AUTH_SERVER_HERE
         if get("expires") is not UNSET and get("access_token") is UNSET:
             yield "expires", "is not allowed without accessToken"
 

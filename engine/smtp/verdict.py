@@ -69,6 +69,10 @@ _ABOUT_THE_LOGIN = re.compile(
     r"SmtpClientAuthentication is disabled|Basic authentication is not supported", re.IGNORECASE
 )
 """What Microsoft may say of a login at any stage."""
+_EXPIRED = re.compile("AccessTokenExpired", re.IGNORECASE)
+"""Microsoft's word for a login whose token ended meanwhile, with whatever code."""
+_LOGIN_CODES = frozenset({530, 535})
+_LOGIN_STATUS = frozenset({"5.7.0", "5.7.3", "5.7.8", "5.7.57"})
 _STATUS = re.compile(r"[45]\.(\d{1,3}\.\d{1,3})\b", re.ASCII)
 _TOO_MANY = re.compile(r"too many (recipients|rcpt)", re.IGNORECASE)
 _STAGE_CODES = {
@@ -114,11 +118,23 @@ _PREFIXES = {
 
 def of_reply(stage: Stage, reply: Reply) -> Verdict:
     """The verdict of a reply read at `stage`."""
-    if (stage is Stage.MAIL and reply.code == 530) or (reply.code >= 500 and _ABOUT_THE_LOGIN.search(reply.text)):
-        # RFC 4954 section 6: "Authentication required", which says nothing about the message.
+    if reply.code >= 400 and _EXPIRED.search(reply.text):
+        return Verdict(Kind.LOGIN_REFUSED, Stage.AUTH, reply.code, reply.enhanced, reply.line)
+    if _concerns_login(stage, reply):
         stage = Stage.AUTH
     kind = Kind.LATER if stage is Stage.RCPT and is_one_too_many(reply) else _kind(stage, reply.code)
     return Verdict(kind, stage, reply.code, reply.enhanced, reply.line)
+
+
+def _concerns_login(stage: Stage, reply: Reply) -> bool:
+    """Whether a reply to a command of a message is about the login, and says nothing about the message.
+
+    "Authentication required" may answer any command, and credentials may end at any time (RFC 4954 section 6). Of a
+    recipient, old servers say 530 for "no relaying" too, so the enhanced status code decides there.
+    """
+    if reply.code in _LOGIN_CODES and stage in _MESSAGE_STAGES:
+        return stage is not Stage.RCPT or reply.enhanced in _LOGIN_STATUS
+    return reply.code >= 500 and _ABOUT_THE_LOGIN.search(reply.text) is not None
 
 
 def is_one_too_many(reply: Reply) -> bool:

@@ -28,11 +28,12 @@ from engine.egress import EgressRefused
 from engine.http.html_pages import PageRequest
 from engine.model.registration import SERVERS, Registration
 from engine.oauth.apps import App
+from engine.oauth.expected_email import is_expected
 from engine.schema.account_actions import AppPassword, Autoconfig, ServerFound
 from engine.store import form_links
 from engine.web import form_fields
 from engine.web.form_faults import FieldFault, Tried, fault
-from engine.web.form_outcome import NotConnected, cancelled, way_url
+from engine.web.form_outcome import NotConnected, cancelled, connected, way_url
 from engine.web.form_registration import Connecting, register
 from engine.web.rendering import page
 
@@ -115,9 +116,29 @@ async def _try(context: Context, link: FormLink, asked: PageRequest) -> Response
     faults = await _log_in(context, record, asked, restricted)
     if faults:
         return _servers_page(link, asked, values, faults)
-    return await carry_through(
-        register(context, link, Connecting(given, _signs_in_no_more(account), narrowed=True), asked.address)
-    )
+    connecting = Connecting(given, _signs_in_no_more(account), narrowed=True)
+    try:
+        return await carry_through(register(context, link, connecting, asked.address))
+    except NotConnected as reason:
+        before = _sent_before(context, link, record) if reason.error == "link_used" else None
+        if before is None:
+            raise
+        here = context.settings.values.service_url
+        return connected(link.form, before.id, new=before.status.created >= link.made, here=here)
+
+
+def _sent_before(context: Context, link: FormLink, record: Registration) -> Account | None:
+    """The account that the same form has made a moment ago, as when its button is pressed twice; None: there is none.
+
+    Only the second answer reaches the browser, and it must not say that nothing was connected.
+    """
+    accounts = (_account(context, link),) if link.form.account is not None else context.registry.every()
+    for account in accounts:
+        if account is not None and account.unreadable is None:
+            known = account.record
+            if (known.imap, known.smtp, known.email) == (record.imap, record.smtp, record.email):
+                return account
+    return None
 
 
 def _signs_in_no_more(account: Account | None) -> SigningIn | None:
@@ -181,7 +202,7 @@ async def _count(context: Context, link: FormLink) -> None:
 
 def _unexpected(link: FormLink, email: str) -> dict[str, str]:
     expected = link.form.expected_email
-    if not expected or email.strip().casefold() == expected.casefold():
+    if is_expected(email, expected or None):
         return {}
     return {"email": f"This link is for {expected} only."}
 

@@ -23,6 +23,7 @@ from engine.oauth.app_state import AppState
 from engine.oauth.apps import App
 from engine.oauth.authorization import CallbackRefused, Identity, Pending
 from engine.oauth.errors import TokenError, Trouble
+from engine.oauth.expected_email import check_expected
 from engine.oauth.sign_ins import SignIn, cookie_name
 from engine.store import grants
 from engine.web import form_outcome, sandbox_provider
@@ -141,7 +142,7 @@ class SignInPages:
                 ) from error
             raise CallbackRefused("server_error", f"{app.of.name} did not let you in. Sign in once more") from error
         await state.worked("")
-        authorization.check_expected(identity, link.form.expected_email or None)
+        check_expected(identity, link.form.expected_email or None)
         told = identity.user if identity is not None else None
         user = told or link.form.email or None
         if user is None:

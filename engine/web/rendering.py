@@ -37,7 +37,9 @@ HEADERS = {
     "X-Robots-Tag": "noindex",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""The headers of every answer of this package."""
+"""The headers of every answer of this package, but that the steps of a form may be gone back to."""
+_STEPS = frozenset({"choose.html", "address.html", "mail_servers.html"})
+"""With `no-store`, the back button leads from the answer to a form to the browser's "confirm form resubmission"."""
 
 
 def page(template: str, status: int = 200, *, leads_to: Iterable[str] = (), **values: Any) -> Response:
@@ -45,6 +47,8 @@ def page(template: str, status: int = 200, *, leads_to: Iterable[str] = (), **va
     folder = "" if request.path.startswith(FOLDER) else FOLDER.lstrip("/")
     text = _environment.get_template(template).render(folder=folder, version=_VERSION, **values)
     headers = {**HEADERS, "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": _policy(leads_to)}
+    if template in _STEPS:
+        headers["Cache-Control"] = "private, no-cache"
     return Response(text, status, headers=headers)
 
 

@@ -164,6 +164,44 @@ async def test_a_mailbox_at_real_servers_is_connected(
     engine.wait_for_state("real", "connected")
 
 
+async def test_the_back_button_leads_to_the_step_before(devtools: str, engine: EngineProcess) -> None:
+    async with driven(devtools) as browser:
+        tab = await browser.tab(phone=True)
+        await tab.go(link(engine, type="imap", name="أحمد بن محمد", email="ann@example.org.invalid"))
+        await look_at(tab, "back-1-address")
+        await tab.click("Continue")
+        await tab.type("imap.host", "10.0.0.5")
+        await tab.type("smtp.host", "nowhere.invalid")
+        await tab.type("password", "secret")
+        await tab.click("Connect")
+        assert "Not connected yet" in await tab.text()
+        for heading in ("Connect ann@example.org.invalid", "Connect your mailbox"):
+            async with tab.loading():
+                await tab.ask("history.back()")
+            text = await tab.text()
+            assert text.startswith(heading) and "Not connected yet" not in text
+        assert tab.trouble == []
+
+
+async def test_odd_names_of_apps_fit_the_page(devtools: str, engine: EngineProcess, app: str) -> None:
+    odd = (
+        {"title": "W" * 256, "description": "Donaudampfschifffahrt" * 40},
+        {"title": "تسجيل الدخول", "description": "هنا"},
+    )
+    made = [str(engine.request("POST", "/v1/oauth2", {**APP, **each}).json["id"]) for each in odd]
+    async with driven(devtools) as browser:
+        for phone in (False, True):
+            tab = await browser.tab(phone=phone)
+            await tab.go(link(engine, errorRedirect="https://app.example.com/failed"))
+            await look_at(tab, f"{'phone' if phone else 'desktop'}-odd-names")
+            edges = await tab.ask(
+                "[...document.querySelectorAll('.choices b')].map(e => getComputedStyle(e).direction)"
+            )
+            assert sorted(set(edges)) == ["ltr", "rtl"]
+    for each in made:
+        engine.request("DELETE", f"/v1/oauth2/{each}")
+
+
 async def test_the_sandbox_is_signed_in_to(devtools: str, engine: EngineProcess, app: str) -> None:
     async with driven(devtools) as browser:
         tab = await browser.tab(phone=True)

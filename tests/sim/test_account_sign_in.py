@@ -60,6 +60,7 @@ class At:
     async def register(self, account: str = "acme", user: str = ANN) -> Issued:
         """Register an account and wait until it is connected."""
         issued, oauth2 = self.granted(user)
+        oauth2 = {**oauth2, "useAuthServer": False}
         given = {"account": account, "name": account, "email": user, "oauth2": oauth2}
         assert (await self.ask("POST", "/v1/account", given))["state"] == "new"
         await self.engine.event(account, "accountInitialized")
@@ -325,6 +326,7 @@ async def test_removal_revokes_where_it_is_asked_to(simulation: Simulation, auto
         ({"auth": {}}, "oauth2.auth.user", "Invalid input"),
         ({"accessToken": "******"}, "oauth2.accessToken", "Invalid input"),
         ({"authorize": True}, "oauth2.accessToken", "Invalid input"),
+        ({"useAuthServer": True}, "oauth2.useAuthServer", "Invalid input"),
     ],
 )
 async def test_what_is_refused_names_the_member(
@@ -335,7 +337,8 @@ async def test_what_is_refused_names_the_member(
         oauth2 = {name: value for name, value in {**oauth2, **change}.items() if value is not None}
         answer = await it.caller.ask("POST", "/v1/account", {"account": "acme", "name": "x", "oauth2": oauth2})
         assert answer.status == 400 and answer.json["message"] == words
-        assert path in [each["path"] for each in answer.json["fields"]]
+        told = {each["path"]: each["message"] for each in answer.json["fields"]}
+        assert path in told and ("useAuthServer" not in change or "in imap and smtp" in told[path])
         assert it.engine.context.registry.every() == []
 
 

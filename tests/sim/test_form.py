@@ -64,14 +64,33 @@ async def test_a_mailbox_is_connected_and_the_caller_told(simulation: Simulation
         )
 
 
+@pytest.mark.parametrize("account", [None, "acme"])
+async def test_a_form_that_is_sent_twice_connects_once_and_says_so_twice(
+    simulation: Simulation, autojump_clock: object, account: str | None
+) -> None:
+    async with simulation.running() as engine:
+        first = await arrived(engine)
+        second = await Person.of(engine)
+        url = await first.link(account=account, errorRedirect=f"{CALLER}/failed")
+        for each in (first, second):
+            await each.go(url)
+            await each.submit(name="Ann", email="ann@sandbox.example")
+        async with trio.open_nursery() as nursery:
+            for each in (first, second):
+                nursery.start_soon(partial(each.submit, **SERVERS, password="good"))
+        (made,) = engine.context.registry.every()
+        assert first.told == second.told == {"account": made.id, "state": "new"}
+        assert len([*audit.entries(engine.context.store.reader, audit.AuditFilter(operation="account.register"))]) == 1
+
+
 async def test_a_link_without_an_account_makes_one_and_only_one(simulation: Simulation, autojump_clock: object) -> None:
     async with simulation.running() as engine:
         first = await arrived(engine)
         second = await Person.of(engine)
         url = await first.link()
-        for each in (first, second):
+        for each, user in ((first, "ann"), (second, "bob")):
             await each.go(url)
-            await each.submit(name="Ann", email="ann@sandbox.example")
+            await each.submit(name=user, email=f"{user}@sandbox.example")
         async with trio.open_nursery() as nursery:
             for each in (first, second):
                 nursery.start_soon(partial(each.submit, **SERVERS, password="good"))
@@ -247,11 +266,11 @@ async def test_a_link_that_was_changed_leads_nowhere(simulation: Simulation, aut
 async def test_every_page_forbids_scripts_and_frames(simulation: Simulation, autojump_clock: object) -> None:
     async with simulation.running() as engine:
         person = await arrived(engine)
-        for url in (await person.link(), f"{SERVICE}/accounts/new"):
+        for url, kept in ((await person.link(), "private, no-cache"), (f"{SERVICE}/accounts/new", "no-store")):
             await person.go(url)
             policy = person.headers["content-security-policy"]
             assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
-            assert person.headers["x-frame-options"] == "DENY" and person.headers["cache-control"] == "no-store"
+            assert person.headers["x-frame-options"] == "DENY" and person.headers["cache-control"] == kept
             assert not re.search(r"<(script|style)|<[^>]*\s(style|on\w+)=", person.body)
         await person.go(f"{SERVICE}/accounts/form.css")
         assert person.status == 200 and person.headers["content-type"] == "text/css; charset=utf-8"

@@ -242,7 +242,8 @@ async def test_going_back_through_several_folders(
             path = dice.choice(paths)
             counts[path] += 1
             deliver(engine, counts[path], path, age=1000 - age // 2)  # two at a time
-        pages, cursor = [], None
+        pages: list[Any] = []
+        cursor = None
         while not pages or cursor:
             found, shown = await at(cursor)
             pages.append((found, shown["page"], shown["total"]))
@@ -268,6 +269,24 @@ async def test_going_back_through_several_folders(
         found, shown = await at(third["prevPageCursor"])
         assert found == pages[1][0]
         assert (await at(shown["prevPageCursor"]))[0] == [("Junk", new), *rest]
+
+
+async def test_a_folder_that_cannot_be_opened_costs_a_search_of_all_itself_alone(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    def script(tag: str, name: str, line: bytes) -> bytes | None:
+        closed = name in ("SELECT", "EXAMINE") and b"Sent" in line
+        return f"{tag} NO [NOPERM] not yours\r\n".encode() if closed else None
+
+    async with reading(simulation) as (engine, caller):
+        for path in ("INBOX", "Sent"):
+            deliver(engine, path=path)
+        engine.sandbox.faults.imap_script = script
+        shown = await searched(caller, {"unseen": True}, "path=*")
+        assert [each["path"] for each in shown["messages"]] == ["INBOX"]
+        body = {"search": {"unseen": True}, "paths": ["INBOX", "Sent"]}
+        answer = await caller.ask("POST", "/v1/account/acme/search", body)
+        assert (answer.status, answer.json["path"]) == (404, "Sent")
 
 
 async def test_what_the_server_cannot_search_for(

@@ -331,6 +331,9 @@ async def test_limits_of_a_message(autojump_clock: Clock, door: Door) -> None:
     caller = await door.logged_in()
     assert (await caller.submit(MESSAGE, more=" SIZE=100001")).startswith("552 5.3.4 ")
     assert (await caller.submit(MESSAGE + b"x\r\n" * 40_000)).startswith("552 5.3.4 The message is larger than 100000")
+    assert (await caller.submit(MESSAGE + b"x" * 999 + b"\r\n")).startswith("554 5.6.0 The message has a line of more")
+    assert (await caller.submit(b"X-Long: " + b"x" * 991 + b"\r\n" + MESSAGE)).startswith("554 5.6.0 ")
+    assert (await caller.submit(MESSAGE + b"." * 997 + b"x\r\ny\r\n" + b"x" * 998 + b"\r\n")).startswith("250 ")
     many = [f"r{number}@sandbox.example" for number in range(1001)]
     assert (await caller.submit(MESSAGE, *many)).startswith("452 4.5.3 ")
     assert (await caller.say("RSET")).startswith("250 ")
@@ -342,7 +345,7 @@ async def test_limits_of_a_message(autojump_clock: Clock, door: Door) -> None:
     await caller.say("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA")
     with pytest.raises(trio.BrokenResourceError):
         for _ in range(100):
-            await caller.stream.send_all(b"x" * 9998 + b"\r\n")
+            await caller.stream.send_all(b"x\r\n" * 3333)
     assert (await caller.reply()).startswith("552 5.3.4 ")
 
 

@@ -22,7 +22,7 @@ ORDER = (
     {"environment"},
     {"config"},
     {"proxies"},
-    {"world", "resolver", "silent_hosts", "transcript", "log", "repeated_errors", "heavy_work"},
+    {"descriptor_reserve", "world", "resolver", "silent_hosts", "transcript", "log", "repeated_errors", "heavy_work"},
     {"deflate", "egress", "transport"},
     {"store"},
     {"settings"},

@@ -173,11 +173,12 @@ def test_subjects_take_no_more_time_than_they_are_long() -> None:
         ("<1@x><2@x> odd <\xe9@x> <a b@x>", "", "<3@x>", "<1@x> <2@x> <3@x>"),
         ("<1@x>", "", "", "<1@x>"),
         ("<1@x>", "", "no id", "<1@x>"),
+        ("<1@x>", "", "3@x", "<1@x> <3@x>"),
     ],
 )
 def test_ids_of_the_conversation(references: str, in_reply_to: str, message_id: str, ids: str) -> None:
     original = Original(references=references, in_reply_to=in_reply_to, message_id=message_id)
-    answers = [("In-Reply-To", message_id)] if message_id == "<3@x>" else []
+    answers = [("In-Reply-To", "<3@x>")] if "3@x" in message_id else []
     assert list(following_ids(original, "reply")) == [*answers, ("References", ids)]
     assert list(following_ids(original, "forward")) == [("References", ids)]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.oauth.answers import Tokens, claims_of, login_ways, read_endpoints, read_tokens
-from engine.oauth.errors import TokenError
+from engine.oauth.errors import TokenError, Trouble
 
 
 def tokens(**members: Any) -> Tokens:
@@ -63,6 +63,30 @@ def test_what_is_no_token_is_none(value: Any) -> None:
 
 def test_a_form_is_read_too() -> None:
     assert read_tokens(200, b"access_token=a%20b&expires_in=5", "oidc", None).access_token == "a b"
+
+
+@pytest.mark.parametrize("error", [None, ""])
+def test_an_error_that_is_none_is_none(error: str | None) -> None:
+    assert tokens(access_token="a", error=error).access_token == "a"
+    with pytest.raises(TokenError, match="answered 400"):
+        read_tokens(400, msgspec.json.encode({"error": error}), "oidc", None)
+
+
+def test_what_is_odd_about_the_text_costs_only_itself() -> None:
+    assert read_tokens(200, b'\xef\xbb\xbf{"access_token": "a"}', "oidc", None).access_token == "a"
+    with pytest.raises(TokenError, match=r"invalid_grant: r.voqu") as caught:
+        read_tokens(400, b'{"error": "invalid_grant", "error_description": "r\xe9voqu\xe9"}', "oidc", None)
+    assert caught.value.trouble is Trouble.GRANT_GONE
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "lost"),
+    [(200, b"<html>", True), (201, b"", True), (200, b'{"error":"x"}', False), (503, b"", False)],
+)
+def test_a_success_that_cannot_be_read_is_an_answer_lost(status: int, body: bytes, lost: bool) -> None:
+    with pytest.raises(TokenError) as caught:
+        read_tokens(status, body, "oidc", None)
+    assert caught.value.answer_lost is lost
 
 
 def test_an_error_in_a_200_is_one() -> None:

@@ -18,11 +18,11 @@ from engine.oauth.authorization import (
     Identity,
     Pending,
     begin,
-    check_expected,
     check_granted,
     code_of,
     identity,
 )
+from engine.oauth.expected_email import check_expected
 from engine.oauth.providers import CLOUDS, PROVIDERS
 
 REDIRECT = "https://mail.example.com/oauth"

@@ -24,6 +24,8 @@ GONE, BROKEN, PASSING = Trouble.GRANT_GONE, Trouble.APP_BROKEN, Trouble.PASSING
         ("unauthorized_client", 400, BROKEN, False),
         ("invalid_scope", 400, BROKEN, False),
         ("invalid_request", 400, BROKEN, False),
+        ("invalid_resource", 400, BROKEN, False),
+        ("redirect_uri_mismatch", 400, BROKEN, False),
         ("temporarily_unavailable", 400, PASSING, False),
         ("server_error", 400, PASSING, False),
         ("slow_down", 400, PASSING, False),
@@ -57,6 +59,13 @@ def refused(status: int, members: object, provider: str = "oidc") -> TokenError:
         (700082, "90 days"),
         (50076, "second factor"),
         (50057, "administrator"),
+        (50034, "no such user"),
+        (50053, "locked"),
+        (53003, "Conditional Access"),
+        (700084, "Single-page application"),
+        (7000112, "disabled"),
+        (7000218, "clientSecret"),
+        (500011, "Exchange Online"),
         (65001, "consent"),
         (7000215, "value, not its id"),
         (7000222, "expired"),
@@ -74,9 +83,35 @@ def test_microsofts_codes_make_the_hint_and_not_the_class(code: int, says: str) 
         assert says in found.hint
 
 
+@pytest.mark.parametrize("code", [50196, 90006, 50033])
+def test_a_passing_word_of_microsofts_leaves_nobody_without_the_way_out(code: int) -> None:
+    gone = refused(400, {"error": "invalid_grant", "error_codes": [code]}, "outlook")
+    assert "sign in again" in (gone.hint or "")
+    passing = refused(400, {"error": "temporarily_unavailable", "error_codes": [code]}, "outlook")
+    assert "asked again by itself" in (passing.hint or "") and "sign in" not in (passing.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("redirect_uri_mismatch", "redirectUrl"),
+        ("invalid_resource", "scopes"),
+        ("admin_policy_enforced", "App access control"),
+        ("org_internal", "External"),
+        ("disabled_client", "disabled"),
+        ("deleted_client", "deleted"),
+        ("invalid_client", "client id and secret"),
+    ],
+)
+def test_a_fault_of_the_app_is_not_always_its_secret(error: str, says: str) -> None:
+    assert says in (refused(400, {"error": error}, "gmail").hint or "")
+
+
 def test_google_hints() -> None:
     expired = {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
     assert "Testing" in (refused(400, expired, "gmail").hint or "")
+    session = {"error": "invalid_grant", "error_description": "reauth related error", "error_subtype": "invalid_rapt"}
+    assert "session control" in (refused(400, session, "gmail").hint or "")
     delegation = {"error": "unauthorized_client", "error_description": "Client is unauthorized ..."}
     assert "delegation" in (refused(401, delegation, "gmailService").hint or "")
 

@@ -279,6 +279,30 @@ async def test_a_silent_server_is_given_up_after_twenty_seconds(autojump_clock: 
     assert trio.current_time() - began == 20
 
 
+async def test_a_slow_server_holds_up_no_other(autojump_clock: trio.testing.MockClock) -> None:
+    async def dial(host: str, port: int) -> trio.abc.Stream:
+        if port != 8001 or host == "other.example":
+            raise NetworkError(NetworkKind.CONNECT, "ECONNREFUSED", "refused")
+        await trio.sleep(6)
+        raise NetworkError(NetworkKind.CONNECT, "ECONNREFUSED", "refused")
+
+    wire = Wire(dial, dial)
+
+    async def ask(url: str) -> None:
+        with pytest.raises(NetworkError, match="refused"):
+            await wire.get(url)
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(24):
+            nursery.start_soon(ask, "https://one.example:8001/token")
+        await trio.sleep(1)
+        await ask("https://one.example/token")
+        await ask("https://other.example:8001/token")
+        assert trio.current_time() - began == 1
+    assert trio.current_time() - began == 18
+
+
 async def test_at_most_eight_requests_to_one_host_at_once(autojump_clock: trio.testing.MockClock) -> None:
     world = SeededWorld(1)
     async with provider(world) as sandbox:
