@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -26,7 +27,7 @@ async def visiting(tmp_path: Path) -> AsyncIterator[Visitor]:
         yield visitor
 
 
-async def waits(ann: Visitor, *to: str, **members: object) -> str:
+async def waits(ann: Visitor, *to: str, **members: Any) -> str:
     """A message that is due in years, unless told otherwise."""
     answer = await ann.engine.submit("shop", *(to or ("a@sandbox.example",)), **{"sendAt": LATER, **members})  # type: ignore[arg-type]
     return str(answer["queueId"])
