@@ -198,6 +198,8 @@ async def _rendering(context: Context, account: Account, body: Submit) -> Render
     Those for a list are templates unless `render` is `false`. Raises `Problem` 404 for an unknown template, 422 for a
     faulty one.
     """
+    if not (body.render or body.template or body.list_id or body.preview_text):
+        return None
     if body.list_id and body.raw is UNSET and body.render in (UNSET, None):
         body = replace(body, render=Render())
     return await Rendering.of(body, _template(context, account, body), context.world)
