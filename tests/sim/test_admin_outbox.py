@@ -29,7 +29,7 @@ async def visiting(tmp_path: Path) -> AsyncIterator[Visitor]:
 
 async def waits(ann: Visitor, *to: str, **members: Any) -> str:
     """A message that is due in years, unless told otherwise."""
-    answer = await ann.engine.submit("shop", *(to or ("a@sandbox.example",)), **{"sendAt": LATER, **members})  # type: ignore[arg-type]
+    answer = await ann.engine.submit("shop", *(to or ("a@sandbox.example",)), **{"sendAt": LATER, **members})
     return str(answer["queueId"])
 
 
