@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from engine.accounts.account import Account
 from engine.accounts.proxy_choice import Routes
@@ -95,6 +96,22 @@ class Submissions:
             raise invalid("to", "is required")
         return incoming
 
+    async def for_list(
+        self, account: Account, content: Content, terms: Terms, found: Referenced
+    ) -> tuple[str, dict[str, str]]:
+        """The Message-ID of a message to a list, and what its templates may name as `rcpt`: the link names both.
+
+        Raises `Problem` 400 if no URL leads here, or the message has not exactly one recipient.
+        """
+        bare = replace(content, text=UNSET, html=UNSET, attachments=())
+        draft = draft_of(account.record, bare, replace(found, quote=None, carried=(), attached={}))
+        message_id = self.composer.message_id(draft.sender.address, content.message_id)
+        links = await self.links.of(account, terms)
+        try:
+            return message_id, links.variables(links.only_recipient(draft), message_id)
+        except HeaderError as error:
+            raise invalid(error.field, error.reason) from error
+
     async def _with_links(self, account: Account, draft: Draft, message_id: str, terms: Terms, size: int) -> Draft:
         links = await self.links.of(account, terms)
         try:
@@ -113,12 +130,12 @@ class Submissions:
         terms = with_controls(terms, controls)
         own = None if record.email is UNSET else Address(record.email, record.name)
         message = dated(with_author(message, own), terms)
-        if len(message.body) > HERE:
-            await self._world.in_thread(refuse_long_lines, message)
-        else:
-            refuse_long_lines(message)
+        message_id = message_id_in(message)
+        await self.composer.run(refuse_long_lines, message, size=len(message.body))
+        links = await self.links.of(account, terms)
+        message = await self.composer.run(links.put_into_whole, message, message_id, size=len(message.body))
         draft = draft_of_raw(message, lenient=bool(terms.recipients))
-        incoming = self.incoming(account, draft, message, message_id_in(message), terms, after_of(found))
+        incoming = self.incoming(account, draft, message, message_id, terms, after_of(found))
         if not incoming.recipients:
             raise invalid("raw", "names no recipient: give them in to, cc, bcc or envelope.to")
         return incoming

@@ -126,6 +126,56 @@ async def test_recipients_of_a_public_server_need_a_public_url(
         assert good.status == 200
 
 
+async def test_a_gateway_decides_whether_the_url_must_be_public(tmp_path: Path, autojump_clock: object) -> None:
+    async with sending(tmp_path, service_url="http://10.0.0.1") as sender:
+        far = servers("acme", "x")
+        for name in ("imap", "smtp"):
+            far[name]["host"] = f"{name}.provider.com"
+        await sender.engine.register("public", **far)
+        for name, host in (("near", "10.0.0.2"), ("far", "relay.provider.com")):
+            record = {"gateway": name, "name": name, "host": host, "port": 2525, "secure": False}
+            assert (await sender.caller.ask("POST", "/v1/gateway", record)).status == 200
+        for account, gateway, status in (
+            ("public", "near", 200),
+            ("public", "far", 400),
+            ("public", "nosuch", 400),
+            ("acme", "near", 200),
+            ("acme", "far", 400),
+            ("acme", "nosuch", 200),
+        ):
+            answer = await sender.submit(account, listId="news", gateway=gateway, dryRun=True)
+            assert answer.status == status, (account, gateway, answer.body)
+
+
+async def test_the_texts_of_one_message_to_a_list_are_templates(tmp_path: Path, autojump_clock: object) -> None:
+    async with sending(tmp_path) as sender:
+        text = "{{rcpt.name}}|{{rcpt.address}}|{{rcpt.unsubscribeUrl}}|{{account.email}}|{{params.a}}"
+        to = [{"name": "Yo <b>", "address": "you@sandbox.example"}]
+        message = await sender.sent(listId="news", to=to, text=text, subject="For {{rcpt.name}}")
+        name, address, link, own, parameter = content(message, "plain").strip().split("|")
+        assert (name, address, own, parameter) == ("Yo <b>", "you@sandbox.example", "acme@sandbox.example", "")
+        assert link == link_in(message) and message["Subject"] == "For Yo <b>"
+        message = await sender.sent(listId="news", to=to, html="<p>{{rcpt.name}}</p>", render={"params": {"a": 1}})
+        assert content(message, "html").strip() == "<p>Yo &lt;b&gt;</p>"
+
+        message = await sender.sent(listId="news", text=text, messageId="<mine@x.example>")
+        assert link_in(message) in content(message, "plain") and message["Message-ID"] == "<mine@x.example>"
+        assert (await sender.visit(link_in(message), "POST", b"List-Unsubscribe=One-Click")).body == b"ok"
+        assert (await sender.engine.event("acme", "listUnsubscribe"))["data"]["messageId"] == "<mine@x.example>"
+        await sender.visit(link_in(message), "POST", b"action=subscribe")
+
+        bare = {"to": UNSET, "envelope": {"to": ["you@sandbox.example"]}}
+        assert content(await sender.sent(listId="news", text=text, **bare), "plain").startswith(
+            "|you@sandbox.example|h"
+        )
+        assert content(await sender.sent(listId="news", text=text, render=False), "plain").strip() == text
+        assert content(await sender.sent(text=text), "plain").strip() == text
+        several = await sender.submit(listId="news", text=text, cc=[{"address": "b@x.example"}])
+        assert several.status == 400 and "exactly one recipient" in several.json["fields"][0]["message"]
+        wrong = await sender.submit(listId="news", text="{{#if}}")
+        assert wrong.status == 422 and wrong.json["code"] == "SubmitFail"
+
+
 @pytest.mark.parametrize(
     ("members", "fault"),
     [
@@ -250,3 +300,45 @@ async def test_what_is_tracked(
         shown = base64.b64decode((await sender.submit(html=HTML, dryRun=True, **members)).json["preview"])
         preview: Any = email.message_from_bytes(shown, policy=email.policy.default)
         assert content(preview, "html").rstrip("\n") == HTML, "a rehearsal is not tracked"
+
+
+HEADER = (
+    b"From: acme@sandbox.example\r\nTo: you@sandbox.example\r\nDate: Sat, 1 Jan 2028 00:00:00 +0000\r\n"
+    b"Message-ID: <raw@x.example>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=x\r\n"
+)
+ABOVE = b"\r\n--x\r\n\r\nhttps://x.example\r\n--x\r\nContent-Type: text/html\r\n\r\n"
+LINK = b'<a href="https://x.example">x</a>'
+BELOW = b"\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "members", "control", "more", "opens", "clicks"),
+    [
+        ({}, {}, b"", b"", False, False),
+        ({}, {"trackOpens": True}, b"", b"", True, False),
+        ({}, {}, b"X-EE-Tracking-Enabled: true\r\n", b"", True, True),
+        ({"track_clicks": True}, {}, b"", b"", False, True),
+        ({"track_clicks": True}, {"trackOpens": True}, b"X-EE-Tracking-Enabled: false\r\n", b"", False, False),
+        ({"service_url": None}, {}, b"X-EE-Tracking-Enabled: true\r\n", b"", False, False),
+        ({}, {"trackingEnabled": True}, b"", b"DKIM-Signature: v=1\r\n", False, False),
+        ({}, {"trackClicks": True}, b"", b"List-Unsubscribe: <https://x.example>\r\n", False, False),
+    ],
+)
+async def test_raw_mail_is_tracked_unless_it_is_signed(
+    tmp_path: Path,
+    autojump_clock: object,
+    settings: dict[str, Any],
+    members: dict[str, Any],
+    control: bytes,
+    more: bytes,
+    opens: bool,
+    clicks: bool,
+) -> None:
+    raw = base64.b64encode(control + more + HEADER + ABOVE + LINK + BELOW).decode()
+    async with sending(tmp_path, **settings) as sender:
+        await sender.sent(raw=raw, to=UNSET, text=UNSET, subject=UNSET, **members)
+        arrived = sender.engine.sandbox.account("you@sandbox.example").folder("INBOX").messages[-1].raw
+        _, found, html = arrived.partition(more + HEADER + ABOVE)
+        assert found and html.endswith(BELOW)
+        assert (b"/open.gif?" in html, b"/redirect?" in html) == (opens, clicks)
+        assert clicks or html.startswith(LINK)
