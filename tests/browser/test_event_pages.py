@@ -136,3 +136,14 @@ async def test_caught_mail(engine: EngineProcess, devtools: str, cookie: tuple[s
     await walk(engine, devtools, f"/admin{named[HOSTILE[:5]]}", "caught", cookie=cookie, then=then)
     await walk(engine, devtools, f"/admin{named[HOSTILE[:5]]}?tab=headers", "caught-headers", cookie=cookie)
     await walk(engine, devtools, f"/admin{named['Plain']}", "caught-text", cookie=cookie)
+
+
+async def test_a_test_mail(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
+    async def then(tab: Tab) -> None:
+        await tab.type("account", "orders")
+        await tab.type("to", "you@outside.invalid")
+        await tab.type("subject", HOSTILE)
+        await tab.click("Send")
+        await until(tab, "document.querySelector('.chip')?.innerText === 'Sent'")
+
+    await walk(engine, devtools, "/admin/compose", "compose", cookie=cookie, then=then)
