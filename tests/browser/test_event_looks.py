@@ -117,7 +117,11 @@ async def test_caught_mail(engine: EngineProcess, devtools: str, cookie: tuple[s
     )
     logo = {"filename": "logo.png", "cid": "logo", "contentType": "image/png", "content": PIXEL}
     odd = {"filename": HOSTILE[:200], "content": "aGk="}
-    mail = {"to": [{"address": "you@outside.invalid", "name": HOSTILE[:200]}], "subject": HOSTILE, "text": HOSTILE}
+    mail = {
+        "to": [{"address": "you@outside.invalid", "name": HOSTILE[:200]}],
+        "subject": f"Html {HOSTILE}",
+        "text": HOSTILE,
+    }
     engine.request("POST", "/v1/account/orders/submit", {**mail, "html": html, "attachments": [logo, odd]})
     engine.request("POST", "/v1/account/orders/submit", {**mail, "subject": "Plain", "text": "Hello\n" * 50})
     async with driven(devtools) as browser:
@@ -133,8 +137,8 @@ async def test_caught_mail(engine: EngineProcess, devtools: str, cookie: tuple[s
         assert await tab.ask("document.querySelector('iframe').contentDocument === null"), "the frame is of no origin"
         await tab.click("Source")
 
-    await walk(engine, devtools, f"/admin{named[HOSTILE[:5]]}", "caught", cookie=cookie, then=then)
-    await walk(engine, devtools, f"/admin{named[HOSTILE[:5]]}?tab=headers", "caught-headers", cookie=cookie)
+    await walk(engine, devtools, f"/admin{named['Html ']}", "caught", cookie=cookie, then=then)
+    await walk(engine, devtools, f"/admin{named['Html ']}?tab=headers", "caught-headers", cookie=cookie)
     await walk(engine, devtools, f"/admin{named['Plain']}", "caught-text", cookie=cookie)
 
 
