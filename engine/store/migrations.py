@@ -175,4 +175,17 @@ MIGRATIONS: tuple[str, ...] = (
         expires REAL NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE passkey (
+        id TEXT PRIMARY KEY,          -- the credential's, base64url
+        person INTEGER NOT NULL REFERENCES person (id) ON DELETE CASCADE,
+        origin TEXT NOT NULL,         -- scheme, host and port of the pages at which it was made
+        public_key BLOB NOT NULL,     -- COSE
+        sign_count INTEGER NOT NULL,  -- the authenticator's at the last use; 0: it keeps none
+        name TEXT NOT NULL,
+        created REAL NOT NULL,
+        used REAL                     -- NULL: never
+    ) WITHOUT ROWID;
+    CREATE INDEX passkey_of_person ON passkey (person);
+    """,
 )

@@ -15,7 +15,7 @@ import msgspec
 from engine.errors import DamagedSecret, EngineError, Problem
 from engine.http.client_address import known
 from engine.settings import SettingsBook
-from engine.store import audit, entry_links, people, web_sessions
+from engine.store import audit, entry_links, passkeys, people, web_sessions
 from engine.store.entry_links import EntryLink
 from engine.store.people import LONGEST_NAME, PersonRow
 from engine.store.sealed import person_field
@@ -72,7 +72,7 @@ class People:
         self._settings = settings
         self._world = world
         self._passwords = Passwords(world)
-        self._limits = LoginLimits()
+        self.limits = LoginLimits()
         self._notes: dict[str, list[tuple[str, dict[str, object]]]] = {}
 
     def of(self, cookies: Mapping[str, str]) -> SignedIn | None:
@@ -100,17 +100,17 @@ class People:
 
     async def sign_in(self, name: str, password: str, code: str, address: str, agent: str) -> str:
         """Begin a session; its cookie. Raises `Refused`."""
-        wait = self._limits.wait(name, address)
+        wait = self.limits.wait(name, address)
         if wait:
             raise Refused("sign_in.too_many", minutes=-(-wait // 60))
         row = people.named(self._store.reader, name) if len(name) <= LONGEST_NAME else None
         holds = len(password) <= LONGEST and await self._passwords.holds(password, row.password if row else None)
         if row is None or not holds:
-            self._limits.failed(name, address)
+            self.limits.failed(name, address)
             raise Refused("sign_in.wrong")
         if row.totp is not None:
             await self._take_code(row, code, name, address)
-        self._limits.succeeded(name, address)
+        self.limits.succeeded(name, address)
         return await self.begin(row, address, agent)
 
     async def begin(self, row: PersonRow, address: str, agent: str) -> str:
@@ -178,6 +178,7 @@ class People:
                 person = link.person
                 people.set_password(tx, person, hashed)
                 people.set_totp(tx, person, None)
+                passkeys.remove_all(tx, person)
                 web_sessions.end_all(tx, person)
             row = people.get(tx, person)
             if row is not None:
@@ -188,17 +189,17 @@ class People:
         row = await self._store.commit(change)
         if row is None:
             raise Refused("enter.used")
-        self._limits.succeeded(row.name, address)
+        self.limits.succeeded(row.name, address)
         return await self.begin(row, address, agent)
 
     async def change_password(self, who: SignedIn, old: str, new: str, address: str) -> None:
         """Replace a person's password, and end their other sessions. Raises `Refused`."""
         self._check_password(new, who.person.name)
-        wait = self._limits.wait(who.person.name, address)
+        wait = self.limits.wait(who.person.name, address)
         if wait:
             raise Refused("sign_in.too_many", minutes=-(-wait // 60))
         if len(old) > LONGEST or not await self._passwords.holds(old, who.person.password):
-            self._limits.failed(who.person.name, address)
+            self.limits.failed(who.person.name, address)
             raise Refused("sign_in.wrong_password")
         hashed = await self._passwords.hashed(new)
 
@@ -315,7 +316,7 @@ class People:
             raise Problem(503, "The key of your one-time codes cannot be read: ask for a new link") from error
         step = totp.step_of(key, code, self._world.now())
         if step is None or not await self._store.commit(lambda tx: people.take_code(tx, row.id, step)):
-            self._limits.failed(name, address)
+            self.limits.failed(name, address)
             raise Refused("sign_in.wrong_code")
 
     async def _set_codes(self, who: SignedIn, sealed: str | None, step: int, address: str, operation: str) -> None:

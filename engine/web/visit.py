@@ -23,6 +23,7 @@ from engine.schema.fields import NoQuery
 from engine.version import VERSION
 from engine.web import layout
 from engine.web.page import ROOT, Declared
+from engine.web.passkeys import Passkeys
 from engine.web.people import People, SignedIn
 from engine.web.roles import Role
 from engine.web.texts import DEFAULT, Texts, languages, texts_of
@@ -40,6 +41,7 @@ class Site:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.people = People(context.store, context.vault, context.settings, context.world)
+        self.passkeys = Passkeys(context.store, self.people, context.world)
         self.hourly = HourlyCounts(context.store, context.world)
 
 
@@ -52,6 +54,7 @@ class Visit:
     def __init__(self, site: Site, declared: Declared, asked: PageRequest) -> None:
         self.context = site.context
         self.people = site.people
+        self.passkeys = site.passkeys
         self.hourly = site.hourly
         self.declared = declared
         self.asked = asked

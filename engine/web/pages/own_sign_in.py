@@ -1,4 +1,4 @@
-"""`/admin/settings/sign-in`: one's own password and one-time codes."""
+"""`/admin/settings/sign-in`: one's own password, one-time codes and passkeys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from quart import Response
 from engine.errors import Problem
 from engine.web import totp
 from engine.web.page import Menu, action, page
+from engine.web.passkeys import LONGEST_NAME
 from engine.web.passwords import SHORTEST
 from engine.web.people import Refused
 from engine.web.roles import Role
@@ -18,7 +19,7 @@ ISSUER = "Mailbox Engine"
 
 @page(PATH, role=Role.READER, menu=Menu("settings", 850))
 async def own_sign_in(visit: Visit) -> Response:
-    """Both forms."""
+    """All forms."""
     return _shown(visit)
 
 
@@ -67,6 +68,26 @@ async def codes_off(visit: Visit) -> Response:
     return visit.to(PATH, say="own_sign_in.turned_off")
 
 
+@action(PATH + "/passkeys", role=Role.READER)
+async def add_passkey(visit: Visit) -> Response:
+    """Store the passkey that the browser has made."""
+    form, origin = visit.form, visit.asked.headers.get("origin", "")
+    try:
+        await visit.passkeys.add(
+            visit.signed_in, origin, form.get("name", ""), form.get("answer", ""), visit.asked.address
+        )
+    except Refused as refused:
+        return _shown(visit, refused)
+    return visit.to(PATH, say="own_sign_in.passkey_added")
+
+
+@action(PATH + "/passkeys/{passkey}/remove", role=Role.READER)
+async def remove_passkey(visit: Visit, passkey: str) -> Response:
+    """Remove a passkey. Raises `Problem` 404."""
+    await visit.passkeys.remove(visit.signed_in, passkey, visit.asked.address)
+    return visit.to(PATH, say="own_sign_in.passkey_removed")
+
+
 def _shown(visit: Visit, refused: Refused | None = None, key: bytes | None = None) -> Response:
     person = visit.signed_in.person
     return visit.show(
@@ -76,4 +97,7 @@ def _shown(visit: Visit, refused: Refused | None = None, key: bytes | None = Non
         key="" if key is None else totp.as_text(key),
         uri="" if key is None else totp.uri(key, person.name, ISSUER),
         shortest=SHORTEST,
+        passkeys=visit.passkeys.of(visit.signed_in),
+        passkey_options=visit.passkeys.creation(visit.signed_in, ISSUER),
+        longest_passkey_name=LONGEST_NAME,
     )

@@ -1,4 +1,4 @@
-"""`/admin/sign-in`: name, password and one-time code; signing out."""
+"""`/admin/sign-in`: name, password and one-time code, or a passkey; signing out."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ async def signed_in(visit: Visit) -> Response:
         cookie = await visit.people.sign_in(
             form.get("name", ""), form.get("password", ""), form.get("code", ""), visit.asked.address, visit.agent
         )
+    except Refused as refused:
+        return _shown(visit, refused)
+    return with_cookie(visit, visit.to_url(form.get("next", "")), cookie)
+
+
+@action("/admin/sign-in/passkey", role=None)
+async def signed_in_by_passkey(visit: Visit) -> Response:
+    """Begin a session for whose passkey has answered."""
+    form = visit.form
+    try:
+        cookie = await visit.passkeys.sign_in(form.get("answer", ""), visit.asked.address, visit.agent)
     except Refused as refused:
         return _shown(visit, refused)
     return with_cookie(visit, visit.to_url(form.get("next", "")), cookie)
@@ -67,5 +78,6 @@ def _shown(visit: Visit, refused: Refused | None = None) -> Response:
         name=visit.form.get("name", ""),
         asks_code=refused is not None and refused.reason in ("sign_in.code_needed", "sign_in.wrong_code"),
         next=visit.form.get("next", visit.query.get("next", "")),
+        passkey_options=visit.passkeys.request(),
         nobody_yet=visit.people.nobody_yet(),
     )
