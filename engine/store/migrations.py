@@ -188,4 +188,8 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX passkey_of_person ON passkey (person);
     """,
+    """
+    ALTER TABLE person ADD COLUMN subject TEXT;  -- issuer and subject of one who signs in at a provider; NULL: none
+    CREATE UNIQUE INDEX person_of_subject ON person (subject) WHERE subject IS NOT NULL;
+    """,
 )

@@ -85,6 +85,9 @@ class Passkeys:
 
     async def add(self, who: SignedIn, origin: str, name: str, answer: str, address: str) -> None:
         """Store the passkey that a browser at `origin` has made. Raises `Refused`."""
+        if who.person.password is None:
+            # Their provider decides each time whether they may come in; a passkey would not ask it.
+            raise Refused("own_sign_in.provider_only")
         name = " ".join(name.split())
         if not 0 < len(name) <= LONGEST_NAME:
             raise Refused("own_sign_in.passkey_no_name", most=LONGEST_NAME)

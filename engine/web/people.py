@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 from collections.abc import Mapping
 
 import msgspec
@@ -124,6 +125,33 @@ class People:
 
         await self._store.commit(change)
         return cookie
+
+    async def sign_on(self, subject: str, name: str, role: Role | None, address: str, agent: str) -> str:
+        """Begin a session for whom a provider has identified, who may be new; its cookie.
+
+        `role` None: they may not sign in, wherever they still are. Raises `Refused`.
+        """
+
+        def change(tx: Tx) -> PersonRow | None:
+            row = people.of_subject(tx, subject)
+            if role is None:
+                if row is not None and web_sessions.end_all(tx, row.id):
+                    self.note_audit(tx, row.name, address, "session.end", "*")
+                return None
+            if row is None:
+                person = people.add(tx, _free_name(tx, name), role, None, self._world.now(), subject)
+                row = people.get(tx, person)
+                if row is not None:
+                    self.note_audit(tx, row.name, address, "person.create", row.name)
+            elif row.role != role:
+                people.set_role(tx, row.id, role)
+                self.note_audit(tx, row.name, address, "person.role", row.name)
+            return row
+
+        found = await self._store.commit(change)
+        if found is None:
+            raise Refused("sign_in.sign_on_no_role", name=name)
+        return await self.begin(found, address, agent)
 
     def sessions(self, who: SignedIn) -> list[SessionRow]:
         """The sessions of a person, the one that was used last first."""
@@ -325,6 +353,13 @@ class People:
             self.note_audit(tx, who.person.name, address, operation, who.person.name)
 
         await self._store.commit(change)
+
+
+def _free_name(tx: Tx, name: str) -> str:
+    """The name with a number, if someone has it who is not known to sign in at the provider."""
+    numbers = (f" ({number})" for number in itertools.count(2))
+    names = itertools.chain([name], (f"{name[: LONGEST_NAME - len(each)]}{each}" for each in numbers))
+    return next(each for each in names if people.named(tx, each) is None)
 
 
 def _token(cookie: str) -> bytes:

@@ -93,6 +93,7 @@ def _shown(visit: Visit, refused: Refused | None = None, key: bytes | None = Non
     return visit.show(
         status=200 if refused is None else 422,
         wrong=None if refused is None else visit.text(refused.reason, **refused.values),
+        has_password=person.password is not None,
         has_codes=person.totp is not None,
         key="" if key is None else totp.as_text(key),
         uri="" if key is None else totp.uri(key, person.name, ISSUER),
