@@ -176,6 +176,12 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     """,
     """
+    -- What pages of the outbox read: the state beside the due time, and messages by a recipient.
+    DROP INDEX message_open;
+    CREATE INDEX message_open ON message (account, next_at, state) WHERE ended IS NULL;
+    CREATE INDEX recipient_by_address ON recipient (address COLLATE NOCASE);
+    """,
+    """
     CREATE TABLE passkey (
         id TEXT PRIMARY KEY,          -- the credential's, base64url
         person INTEGER NOT NULL REFERENCES person (id) ON DELETE CASCADE,
