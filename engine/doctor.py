@@ -61,6 +61,7 @@ REQUIRED = (
     "css-inline>=0.24,<0.25",
     "pybase64>=1.4,<2",
     "webauthn>=3.0.1,<4",
+    "segno>=1.6.6,<2",
 )
 HEALTH_TIMEOUT = 3.0  # seconds
 SHOWN = 5

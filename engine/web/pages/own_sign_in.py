@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
 from quart import Response
 
 from engine.errors import Problem
@@ -90,15 +91,24 @@ async def remove_passkey(visit: Visit, passkey: str) -> Response:
 
 def _shown(visit: Visit, refused: Refused | None = None, key: bytes | None = None) -> Response:
     person = visit.signed_in.person
+    uri = "" if key is None else totp.uri(key, person.name, ISSUER)
     return visit.show(
         status=200 if refused is None else 422,
         wrong=None if refused is None else visit.text(refused.reason, **refused.values),
         has_password=person.password is not None,
         has_codes=person.totp is not None,
         key="" if key is None else totp.as_text(key),
-        uri="" if key is None else totp.uri(key, person.name, ISSUER),
+        uri=uri,
+        picture=_picture(uri) if uri else "",
         shortest=SHORTEST,
         passkeys=visit.passkeys.of(visit.signed_in),
         passkey_options=visit.passkeys.creation(visit.signed_in, ISSUER),
         longest_passkey_name=LONGEST_NAME,
     )
+
+
+def _picture(uri: str) -> Markup:
+    """The QR code of a URI as SVG, in the page itself: a URL of its own would have the key in it."""
+    import segno
+
+    return Markup(segno.make(uri, error="m", micro=False).svg_inline(border=4, light="#fff", omitsize=True))
