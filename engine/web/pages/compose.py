@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from quart import Response
@@ -59,7 +60,7 @@ async def send(visit: Visit) -> Response:
     return visit.to(PATH, query={"sent": done.queue_id, "account": account})
 
 
-async def _shown(visit: Visit, *, errors: dict[str, str] | None = None, sent: object = None) -> Response:
+async def _shown(visit: Visit, *, errors: Mapping[str, str] | None = None, sent: object = None) -> Response:
     form, errors = visit.form, errors or {}
     listed = await visit.ask(accounts.listing, query={"pageSize": OFFERED})
     only = listed.accounts[0].account if listed.total == 1 else ""
