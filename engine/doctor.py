@@ -60,6 +60,8 @@ REQUIRED = (
     "linkify-it-py>=2.2,<3",
     "css-inline>=0.24,<0.25",
     "pybase64>=1.4,<2",
+    "webauthn>=3.0.1,<4",
+    "segno>=1.6.6,<2",
 )
 HEALTH_TIMEOUT = 3.0  # seconds
 SHOWN = 5
