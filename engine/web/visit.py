@@ -63,6 +63,8 @@ class Visit:
         self.asked = asked
         self.query = asked.query
         self.form = asked.form
+        self.needed = 0
+        """How many things need someone, as the navigation says."""
         self.who: SignedIn | None = site.people.of(asked.cookies)
         self.text: Texts = texts_of(_language(asked.headers.get("accept-language", "")))
 
