@@ -1,0 +1,81 @@
+"""Pages of the settings, templates and lists in a real browser: with nothing, with much, with hostile names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from chromium import PROGRAM, Tab, chromium, driven
+from page_walk import cookie_of, look_at, sign_in, walk
+from real.engine_process import EngineProcess
+from test_admin_looks import HOSTILE
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.process,
+    pytest.mark.skipif(PROGRAM is None and os.environ.get("CI") != "true", reason="there is no chromium here"),
+]
+
+Cookie = tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def devtools() -> Iterator[str]:
+    with chromium() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    """An engine with nothing in it."""
+    engine = EngineProcess(tmp_path_factory.mktemp("empty"))
+    engine.start()
+    yield engine
+    engine.kill9()
+    assert "Traceback" not in engine.log
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    """One with a bit of everything, plain and hostile."""
+    engine = EngineProcess(tmp_path_factory.mktemp("engine"), ENGINE_NETWORK__ALLOW="127.0.0.1/32")
+    engine.start()
+    account = {"account": "orders", "name": "Orders", "email": "orders@sandbox.example", "sandbox": True}
+    assert engine.request("POST", "/v1/account", account).status == 200
+    for description in ("Shop backend", HOSTILE):
+        given = {"description": description, "scopes": ["api", "smtp"], "account": "orders"}
+        assert engine.request("POST", "/v1/tokens", given).status == 200
+    yield engine
+    engine.kill9()
+    assert "Traceback" not in engine.log
+
+
+@pytest.fixture(scope="module")
+def cookie(engine: EngineProcess) -> Cookie:
+    return cookie_of(engine)
+
+
+@pytest.fixture(scope="module")
+def empty_cookie(empty: EngineProcess) -> Cookie:
+    return cookie_of(empty)
+
+
+async def test_tokens(engine: EngineProcess, devtools: str, cookie: Cookie) -> None:
+    async def then(tab: Tab) -> None:
+        await tab.type("description", "One more")
+        await tab.click("Issue the token")
+        assert "Copy it now" in await tab.text()
+
+    await walk(engine, devtools, "/admin/settings/tokens", "tokens", cookie=cookie, then=then)
+
+
+async def test_one_token(engine: EngineProcess, devtools: str, cookie: Cookie) -> None:
+    async with driven(devtools) as browser:
+        for phone in (True, False):
+            tab = await browser.tab(phone=phone)
+            await sign_in(tab, engine, cookie)
+            await tab.go(f"{engine.url}/admin/settings/tokens?query=gnp.exe")
+            await tab.click("Open")
+            await tab.click("Revoke …")
+            await look_at(tab, f"admin-token-{'phone' if phone else 'desktop'}")
