@@ -171,8 +171,14 @@ def _say_where(url: str, folder: Path, engine: Engine) -> None:
 
 
 async def _invite(context: Context) -> None:
-    """While nobody can sign in to the pages, print a link at which the owner chooses a password."""
+    """While nobody can sign in to the pages, print a link at which the owner chooses a password.
+
+    It goes to the terminal, not into the log: who can read it becomes the owner. A log of JSON has no such lines.
+    """
     if people.count(context.store.reader):
+        return
+    if context.config.log.format == "json":
+        log.info("nobody can sign in to the pages yet; engine people link prints a link")
         return
     try:
         key = await context.store.admit(lambda tx: entry_links.make(tx, context.world, "owner"))
@@ -180,10 +186,9 @@ async def _invite(context: Context) -> None:
         log.warning("no link to the pages could be made: %s; later: engine people link", error)
         return
     base = context.settings.values.service_url or context.started.urls[0]
-    # On the terminal alone: who can read it becomes the owner.
+    url = f"{base.rstrip('/')}{entry_links.PATH}?key={key}"
     print(
-        f"Nobody can sign in to the pages yet. This link works once, within 24 hours:\n{base.rstrip('/')}"
-        f"{entry_links.PATH}?key={key}",
+        f"Nobody can sign in to the pages yet. This link works once, within 24 hours:\n{url}",
         file=sys.stderr,
         flush=True,
     )

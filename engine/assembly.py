@@ -133,9 +133,10 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         Bodies(config.http.bodies, config.http.slowest, Path(config.store.path), world),
         WrongTokens(),
     )
+    room = Room(config.http.bodies, Path(config.store.path), world)
     submissions = Submissions(
         Composer(bodies.heavy, world),
-        References(store, settings, config.http.max_body, Room(config.http.bodies), world),
+        References(store, settings, config.http.max_body, room, bodies.heavy, world),
         MailLinks(settings, link_keys, store),
         Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
         routes,

@@ -41,7 +41,10 @@ class HeavyWork:
 
     @asynccontextmanager
     async def large(self) -> AsyncIterator[None]:
-        """Wait for the turn of a large request, in order of arrival."""
+        """Wait for the turn of a large request, in order of arrival.
+
+        A request that had one, and let the next begin, may wait for another.
+        """
         await self._large.acquire()
         turn = _Turn()
         before = _TURN.set(turn)
@@ -51,11 +54,13 @@ class HeavyWork:
             _TURN.reset(before)
             self._end(turn)
 
-    def go_on_slowly(self) -> None:
-        """Let the next large request begin: this one is about to wait for a mail server."""
+    def go_on_slowly(self) -> bool:
+        """Let the next large request begin: this one is about to wait for a mail server. Returns whether it did."""
         turn = _TURN.get()
-        if turn is not None:
-            self._end(turn)
+        if turn is None or turn.ended:
+            return False
+        self._end(turn)
+        return True
 
     def _end(self, turn: _Turn) -> None:
         if not turn.ended:

@@ -181,14 +181,14 @@ class Commands:
     async def run(self, sessions: Sessions, backoff: Backoff) -> None:
         """Own the connections until cancelled; then close all of them, and fail the requests that have a lease."""
         self._held_off, self._refusal, self._well = False, None, False
-        try:
-            async with trio.open_nursery() as nursery:
-                self._service = _Service(nursery, sessions, backoff)
+        async with trio.open_nursery() as nursery:
+            self._service = _Service(nursery, sessions, backoff)
+            try:
                 while True:
                     self._match()
                     await self._status.moves()
-        finally:
-            self._service = None
+            finally:
+                self._service = None  # before the nursery closes: a request may still come then
 
     def change(self, *, offered: bool) -> None:
         """Set whether the account has an IMAP server now; if not, refuse the waiting requests."""

@@ -18,6 +18,7 @@ import trio
 
 from engine.errors import NetworkError, ProtocolError, StorageUnavailable
 from engine.events.journal import Journal
+from engine.imap.commands import Chunk, Later
 from engine.imap.session import CommandRefused, ImapSession
 from engine.store import bodies, follow_ups, messages, sent_copies
 from engine.store.bodies import MessageBody, Spool
@@ -142,8 +143,8 @@ class SentCopies:
         self._begun.discard(due.message)
         bodies.drop(tx, due.message, self._spool)
 
-    def _octets(self, body: MessageBody) -> list[bytes]:
+    def _octets(self, body: MessageBody) -> list[Chunk]:
         head = body.header + body.bcc_header + b"\r\n"
         if body.spool is not None:
-            return [head, *self._spool.blocks(body.spool)]
+            return [head, Later(partial(self._spool.blocks, body.spool), self._spool.size(body.spool))]
         return [head, body.content or b""]

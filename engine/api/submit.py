@@ -116,15 +116,22 @@ async def submit(
         render = await _merge_renderer(context, found, body)
         async with submissions.references.read(found, body, headers.seconds) as referenced:
             prepared = await prepare_merge(submissions, found, body, terms, referenced, render)
-        return await _merged(context, prepared, _shown(referenced), key, fingerprint, rehearsal=body.dry_run)
+            return await _merged(context, prepared, _shown(referenced), key, fingerprint, rehearsal=body.dry_run)
     content = await _rendered(context, found, body)
     async with submissions.references.read(found, content, headers.seconds) as referenced:
         incoming = await submissions.prepare(found, content, terms, referenced)
-    for reason in submissions.links.skipped(found.id, terms, incoming.recipients).values():
-        return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
-    message, reference = incoming.message, _shown(referenced)
-    if body.dry_run:
-        return await _rehearsal(message.message_id, incoming.content, reference)
+        for reason in submissions.links.skipped(found.id, terms, incoming.recipients).values():
+            return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
+        if body.dry_run:
+            return await _rehearsal(incoming.message.message_id, incoming.content, _shown(referenced))
+        return await _queued(context, incoming, _shown(referenced), key, fingerprint)
+
+
+async def _queued(
+    context: Context, incoming: Incoming, reference: ReferenceShown | UnsetType, key: str | None, fingerprint: bytes
+) -> SubmitAccepted:
+    """Queue the message and answer."""
+    message = incoming.message
     answer = SubmitAccepted(
         message_id=message.message_id,
         send_at=iso(message.send_at),
@@ -132,7 +139,7 @@ async def submit(
         reference=reference,
     )
     kept = Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None
-    queued_before = await carry_through(submissions.accept(incoming, key=key, kept=kept))
+    queued_before = await carry_through(context.submissions.accept(incoming, key=key, kept=kept))
     if key is None:
         return answer
     if queued_before is not None:

@@ -1,14 +1,14 @@
 """`formatDate`: a moment written by a pattern such as `YYYY-MM-DD HH:mm`, in English, in UTC or at an offset.
 
-The patterns are those of Moment.js, which EmailEngine takes; the tokens for weeks and quarters are left out and stand
-for themselves.
+The patterns are those of Moment.js, which EmailEngine takes. Weeks are those of ISO 8601 (`W`, `G`) or of the United
+States (`w`, `g`, `e`): from Sunday, the first holds 1 January.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 
 from engine.handlebars.values import Value, number_of
@@ -16,7 +16,7 @@ from engine.handlebars.values import Value, number_of
 INVALID: Final = "Invalid date"
 _LONGEST_PATTERN = 1_000
 _TOKEN = re.compile(
-    r"\[([^\[\]]*)\]|Y{4}|YY|M{1,4}|Do|D{1,4}|d{1,4}|E|H{1,2}|h{1,2}|k{1,2}|m{1,2}|s{1,2}|S{1,3}|A|a|ZZ?|X|x"
+    r"\[([^\[\]]*)\]|Y{4}|YY|Mo|M{1,4}|DDDo|Do|D{1,4}|do|d{1,4}|Qo|Q|[Ww]o|[Ww]{1,2}|[Gg]{4}|[Gg]{2}|E|e|H{1,2}|h{1,2}|k{1,2}|m{1,2}|s{1,2}|S{1,3}|A|a|ZZ?|X|x"
     r"|LTS|LT|L{1,4}|l{1,4}"
 )
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|[+-]\d\d:?\d\d)?")
@@ -47,13 +47,29 @@ _PARTS: Final[dict[str, Callable[[datetime], str]]] = {
     "MMMM": lambda at: _MONTHS[at.month - 1],
     "D": lambda at: str(at.day),
     "DD": lambda at: f"{at.day:02}",
-    "Do": lambda at: f"{at.day}{_ordinal(at.day)}",
+    "Do": lambda at: _numbered(at.day),
     "DDD": lambda at: str(at.timetuple().tm_yday),
     "DDDD": lambda at: f"{at.timetuple().tm_yday:03}",
     "d": lambda at: str(at.isoweekday() % 7),
     "dd": lambda at: _DAYS[at.isoweekday() % 7][:2],
     "ddd": lambda at: _DAYS[at.isoweekday() % 7][:3],
     "dddd": lambda at: _DAYS[at.isoweekday() % 7],
+    "Mo": lambda at: _numbered(at.month),
+    "DDDo": lambda at: _numbered(at.timetuple().tm_yday),
+    "do": lambda at: _numbered(at.isoweekday() % 7),
+    "Q": lambda at: str((at.month + 2) // 3),
+    "Qo": lambda at: _numbered((at.month + 2) // 3),
+    "W": lambda at: str(at.isocalendar().week),
+    "WW": lambda at: f"{at.isocalendar().week:02}",
+    "Wo": lambda at: _numbered(at.isocalendar().week),
+    "GGGG": lambda at: f"{at.isocalendar().year:04}",
+    "GG": lambda at: f"{at.isocalendar().year % 100:02}",
+    "w": lambda at: str(_week(at)[1]),
+    "ww": lambda at: f"{_week(at)[1]:02}",
+    "wo": lambda at: _numbered(_week(at)[1]),
+    "gggg": lambda at: f"{_week(at)[0]:04}",
+    "gg": lambda at: f"{_week(at)[0] % 100:02}",
+    "e": lambda at: str(at.isoweekday() % 7),
     "E": lambda at: str(at.isoweekday()),
     "H": lambda at: str(at.hour),
     "HH": lambda at: f"{at.hour:02}",
@@ -134,6 +150,19 @@ def _zone(offset: Value) -> timezone | None:
         return timezone(timedelta(minutes=minutes))
     except (ValueError, OverflowError):
         return None
+
+
+def _week(at: datetime) -> tuple[int, int]:
+    """The year and the number of a week from Sunday to Saturday, whose year is that of its Saturday."""
+    ordinal = at.toordinal() + 6 - at.isoweekday() % 7
+    if ordinal > date.max.toordinal():
+        return at.year + 1, 1
+    saturday = date.fromordinal(ordinal)
+    return saturday.year, (saturday.timetuple().tm_yday + 6) // 7
+
+
+def _numbered(number: int) -> str:
+    return f"{number}{_ordinal(number)}"
 
 
 def _ordinal(number: int) -> str:

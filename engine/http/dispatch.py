@@ -20,13 +20,13 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing.exceptions import WebsocketMismatch
 
+from engine.arriving_body import ArrivingBody
 from engine.config import Config
 from engine.decoding.decode import HERE, decode_body, decode_query
 from engine.edge.wrong_tokens import WrongTokens
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.http import control_requests, home_page, server
 from engine.http.account_tokens import enter, narrowed
-from engine.http.arriving_body import ArrivingBody
 from engine.http.audit_entries import record
 from engine.http.bearer_tokens import Door
 from engine.http.client_address import Addresses

@@ -24,7 +24,7 @@ from engine.http.request_bodies import Bodies, has_body
 from engine.http.shared_limits import SharedLimit
 
 LONGEST_FORM = 64 * 1024
-MOST_FIELDS = 300
+MOST_FIELDS = 100
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -50,7 +50,8 @@ class PageRequest(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """One page; `handler` raises `EngineError` for a request that it cannot answer.
 
-    `any_body`: what is posted may be no form; then its fields are none. `longest_form`: the most bytes of a form.
+    `any_body`: what is posted may be no form; then its fields are none. `longest_form` and
+    `most_fields`: the most bytes and fields of a form.
     `of_problem` makes a page of an error in place of the one for all pages.
     """
 
@@ -59,6 +60,7 @@ class Page(msgspec.Struct, frozen=True):
     methods: tuple[str, ...] = ("GET",)
     any_body: bool = False
     longest_form: int = LONGEST_FORM
+    most_fields: int = MOST_FIELDS
     of_problem: Callable[[Problem], Response] | None = None
 
 
@@ -92,7 +94,9 @@ def page_view(
         try:
             with requests.hold(holder), bodies.of(holder) as body:
                 sent = bytes(await body.read(request, page.longest_form)) if has_body(request) else b""
-                pairs = () if not sent or (page.any_body and request.mimetype != FORM) else _fields(sent)
+                pairs = (
+                    () if not sent or (page.any_body and request.mimetype != FORM) else _fields(sent, page.most_fields)
+                )
                 return await page.handler(
                     PageRequest(
                         method=request.method,
@@ -127,11 +131,11 @@ def _answer(of_problem: Callable[[Problem], Response], problem: Problem) -> Resp
     return response
 
 
-def _fields(body: bytes) -> tuple[tuple[str, str], ...]:
+def _fields(body: bytes, most: int) -> tuple[tuple[str, str], ...]:
     """The fields of a form. Raises `Problem` 415 for another content type, 400 for an unreadable form."""
     if request.mimetype != FORM:
         raise Problem(415, f"A form is sent as {FORM}")
     try:
-        return tuple(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        return tuple(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=most))
     except ValueError as error:
         raise Problem(400, "The form cannot be read") from error

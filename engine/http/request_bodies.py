@@ -17,10 +17,10 @@ import trio
 from quart import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from engine.arriving_body import ArrivingBody
 from engine.edge.transfer_rate import TransferRate
 from engine.errors import Problem
 from engine.heavy_work import HeavyWork
-from engine.http.arriving_body import ArrivingBody
 from engine.world import World
 
 OTHER_BODIES = 1024**2

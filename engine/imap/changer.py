@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from engine.imap import commands
-from engine.imap.commands import Command
+from engine.imap.commands import Chunk, Command
 from engine.imap.dialogue import COMMAND_SECONDS
 from engine.imap.mailboxes import encode_name
 from engine.imap.protocol import CommandRefused, Completion
@@ -116,7 +116,7 @@ class ImapChanger(ImapReader):
                 await self.store(others, (DELETED,))
 
     async def append(
-        self, path: str, message: Sequence[bytes], flags: Sequence[str] = ("\\Seen",), date: float | None = None
+        self, path: str, message: Sequence[Chunk], flags: Sequence[str] = ("\\Seen",), date: float | None = None
     ) -> Appended:
         """Store a message, given in pieces with CRLF line ends, in a mailbox.
 
@@ -126,7 +126,7 @@ class ImapChanger(ImapReader):
         """
         utf8 = self._protocol.utf8
         command = commands.append(self._wire_name(path), flags, date, message, utf8=utf8)
-        size = sum(map(len, message))
+        size = commands.size_of(message)
         completion = await self._with_literal(command, size, COMMAND_SECONDS + size / APPEND_BYTES_PER_SECOND)
         code = completion.status.code
         if code is None or code.name != "APPENDUID":

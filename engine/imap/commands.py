@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -44,10 +44,20 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _ID_KEY_BYTES, _ID_VALUE_BYTES = 30, 1024
 
 
+class Later(msgspec.Struct, frozen=True):
+    """Bytes that are read only when they are sent, so that they need not be in memory. `read` gives `size` of them."""
+
+    read: Callable[[], Iterator[bytes]]
+    size: int
+
+
+Chunk: TypeAlias = bytes | Later
+
+
 class Literal(msgspec.Struct, frozen=True):
     """An argument sent as counted bytes, in one or more pieces."""
 
-    chunks: tuple[bytes, ...]
+    chunks: tuple[Chunk, ...]
     size: int
 
 
@@ -72,12 +82,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     at_once: bool = False
 
 
-def encode(command: Command, tag: str, unasked: int) -> list[list[bytes]]:
+def encode(command: Command, tag: str, unasked: int) -> list[list[Chunk]]:
     """The command as groups of chunks to send; each group but the first must wait for a continuation request.
 
     Literals of at most `unasked` bytes do not wait (LITERAL+ and LITERAL-, RFC 7888); -1: the server offers neither.
     """
-    group = [f"{tag} {command.name}{' ' if command.pieces else ''}".encode("ascii")]
+    group: list[Chunk] = [f"{tag} {command.name}{' ' if command.pieces else ''}".encode("ascii")]
     groups = [group]
     for piece in command.pieces:
         if isinstance(piece, bytes):
@@ -324,7 +334,7 @@ def unselect() -> Command:
 
 
 def append(
-    name: bytes, flags: Sequence[str], date: float | None, message: Sequence[bytes], *, utf8: bool = False
+    name: bytes, flags: Sequence[str], date: float | None, message: Sequence[Chunk], *, utf8: bool = False
 ) -> Command:
     """APPEND of a message in pieces. Raises `ValueError` for NUL in the name, an invalid flag or date."""
     pieces: list[Piece] = [string(name, utf8=utf8), b" "]
@@ -332,8 +342,13 @@ def append(
         pieces += [flag_list(flags), b" "]
     if date is not None:
         pieces += [date_time(date), b" "]
-    pieces.append(Literal(tuple(message), sum(map(len, message))))
+    pieces.append(Literal(tuple(message), size_of(message)))
     return _shown("APPEND", pieces)
+
+
+def size_of(message: Sequence[Chunk]) -> int:
+    """The bytes of a message in pieces."""
+    return sum(each.size if isinstance(each, Later) else len(each) for each in message)
 
 
 def _apart(pieces: Sequence[Piece]) -> list[Piece]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import trio
 
 from engine.errors import NetworkError, NetworkKind, ProtocolError
-from engine.imap.commands import Command, Literal, unasked_limit
+from engine.imap.commands import Chunk, Command, Later, Literal, unasked_limit
 from engine.imap.protocol import Completion, Protocol, ProtocolState
 from engine.imap.responses import Untagged
 from engine.transport import Transport
@@ -183,7 +184,7 @@ class Dialogue:
     async def _send_due(self, deadline: float) -> None:
         due = self._protocol.take_outgoing()
         self._in_step = not due
-        for data in _joined(due):
+        for data in joined(due):
             await self._transport.send(data, self._seconds_to(deadline))
         self._in_step = True
 
@@ -229,11 +230,11 @@ async def _pass_over(_: list[Untagged]) -> None:
     """Ignore the data."""
 
 
-def _joined(chunks: list[bytes]) -> Iterator[bytes]:
+def joined(chunks: list[Chunk]) -> Iterator[bytes]:
     """The chunks in order, with small ones joined."""
     batch: list[bytes] = []
     size = 0
-    for chunk in chunks:
+    for chunk in chain.from_iterable(each.read() if isinstance(each, Later) else (each,) for each in chunks):
         if batch and size + len(chunk) > WRITE_BYTES:
             yield b"".join(batch)
             batch, size = [], 0

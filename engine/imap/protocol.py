@@ -26,7 +26,7 @@ import msgspec
 
 from engine.errors import EngineError, Fault, ProtocolError, Remedy
 from engine.imap import limits
-from engine.imap.commands import SECRET, Command, encode, unasked_limit
+from engine.imap.commands import SECRET, Chunk, Command, encode, unasked_limit
 from engine.imap.responses import (
     Capability,
     Continuation,
@@ -211,11 +211,11 @@ class Protocol:
         self._tokenizer = Tokenizer()
         self._tags = 0
         self._given: list[_Given] = []
-        self._waiting: deque[list[bytes]] = deque()
+        self._waiting: deque[list[Chunk]] = deque()
         self._rounds = 0
         self._renumbered = False
         self._before_login: frozenset[str] | None = None
-        self._outgoing: list[bytes] = []
+        self._outgoing: list[Chunk] = []
         self._weight = 0
         self._news: list[Untagged] = []
         self._news_weight = 0
@@ -262,7 +262,7 @@ class Protocol:
         """Remove and return what has arrived of the current answer; the `completion` will contain the rest."""
         return self._given[0].take_data()
 
-    def take_outgoing(self) -> list[bytes]:
+    def take_outgoing(self) -> list[Chunk]:
         """Remove and return the chunks to send now, in order."""
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
@@ -293,7 +293,7 @@ class Protocol:
             (chunks,) = self._give(each, unasked)
             self._outgoing += chunks
 
-    def _give(self, command: Command, unasked: int) -> list[list[bytes]]:
+    def _give(self, command: Command, unasked: int) -> list[list[Chunk]]:
         self._tags += 1
         given = _Given(f"A{self._tags}", command)
         self._given.append(given)

@@ -50,6 +50,24 @@ def decoded(data: bytes, label: str, *, cut: bool = False) -> str:
     return text.rstrip(REPLACEMENT) if cut else text
 
 
+def reversible(data: bytes, label: str) -> tuple[str, Callable[[str], bytes]] | None:
+    """`data` as text, and what makes the same octets of it again; None where that is not sure.
+
+    An octet that the charset has no character for becomes a lone surrogate (as PEP 383 says).
+    """
+    name = encoding(label) or "utf-8"
+    codec = "utf-8" if name == ASCII else _CODECS.get(name, name)
+
+    def encoded(text: str) -> bytes:
+        return text.encode(codec, "surrogateescape")
+
+    try:
+        text = data.decode(codec, "surrogateescape")
+        return (text, encoded) if encoded(text) == data else None
+    except (LookupError, ValueError):
+        return None
+
+
 def clean(text: str) -> str:
     """Make `text` encodable: join halves of a surrogate pair, and replace lone ones by U+FFFD."""
     if not _SURROGATE.search(text):

@@ -109,10 +109,15 @@ def _encode_text(data: bytes) -> tuple[str, bytes]:
     base64_length = (len(data) + 2) // 3 * 4
     most = base64_length + base64_length // 76 * 2
     if len(data) + 2 * len(data.translate(None, _SEVEN_BIT)) <= most:
-        quoted = b"".join(map(_quoted, _blocks(data)))
+        quoted = quoted_printable(data)
         if len(quoted) <= most:
             return "quoted-printable", quoted
     return "base64", data
+
+
+def quoted_printable(data: bytes) -> bytes:
+    """Text with CRLF line ends as quoted-printable (RFC 2045 section 6.7)."""
+    return b"".join(map(_quoted, _blocks(data)))
 
 
 def _quoted(block: bytes) -> bytes:

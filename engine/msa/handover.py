@@ -1,7 +1,8 @@
 """Submits what came in at the SMTP door, as the HTTP API does: the same checks, the same queue, durable before the 250.
 
 The message is sent as it came in, except: control headers and Bcc are removed, a missing From, Date or Message-ID is
-added. The envelope of the dialogue decides who gets it, whatever its header says.
+added, and links are changed where they are tracked. The envelope of the dialogue decides who gets it, whatever its
+header says.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from engine.mail.compose import Composed, Draft
 from engine.mail.header_reading import fields
 from engine.mail.header_writing import one_address
 from engine.mail.raw_message import from_raw, name_of, split_fields
+from engine.mail.whole_html import may_have_html
 from engine.model.message import Dsn
 from engine.model.registration import Registration
 from engine.msa.logins import Login
@@ -33,6 +35,7 @@ from engine.smtp.server_commands import MailFrom, RcptTo
 from engine.store.bodies import Spool
 from engine.store.idempotency_keys import Kept
 from engine.submission.account_readiness import refuse_unless_ready
+from engine.submission.composer import LARGE
 from engine.submission.control_headers import ACCOUNT, Control, taken_out
 from engine.submission.submissions import Submissions
 from engine.submission.terms import Terms
@@ -83,8 +86,10 @@ class HandOver:
                 received.eight_bit,
             )
             draft = Draft(sender=Address(mail.sender), subject=_subject(whole.header))
+            composed, spooled = await self._tracked(account, composed, received.spooled, message_id, terms)
             incoming = self._submissions.incoming(account, draft, composed, message_id, terms)
-            incoming.message.size = len(composed.header) + 2 + received.body_size
+            incoming.message.size = len(composed.header) + 2
+            incoming.message.size += len(composed.body) if spooled is None else received.body_size
             answer = SubmitAccepted(
                 message_id=message_id, send_at=iso(terms.send_at), queue_id=incoming.message.queue_id
             )
@@ -92,12 +97,30 @@ class HandOver:
             kept = Kept(_fingerprint(terms), msgspec.json.encode(answer)) if key is not None else None
             handed = True
             first = await carry_through(
-                self._submissions.accept(incoming._replace(spooled=received.spooled), key=key, kept=kept)
+                self._submissions.accept(incoming._replace(spooled=spooled), key=key, kept=kept)
             )
         finally:
-            if not handed and received.spooled is not None:
+            if received.spooled is not None and not (handed and spooled is not None):
                 self._spool.remove(received.spooled)
         return answer if first is None else shown(SubmitAccepted, msgspec.json.decode(first))
+
+    async def _tracked(
+        self, account: Account, composed: Composed, spooled: str | None, message_id: str, terms: Terms
+    ) -> tuple[Composed, str | None]:
+        """The message with what is tracked in it, and the file that has its body if that is not in it."""
+        links = await self._submissions.links.of(account, terms)
+        if not (links.tracks and may_have_html(composed)):
+            return composed, spooled
+        size = len(composed.body) if spooled is None else LARGE
+
+        def work() -> Composed:
+            body = composed.body if spooled is None else b"".join(self._spool.blocks(spooled))
+            whole = msgspec.structs.replace(composed, body=body)
+            made = links.put_into_whole(whole, message_id)
+            return composed if made is whole else made
+
+        made = await self._submissions.composer.run(work, size=size)
+        return made, spooled if made is composed else None
 
     def _completed(self, header: bytes, author: str, date: float) -> tuple[Composed, str]:
         """The header with a Message-ID and a Date, Bcc apart, and the Message-ID."""
@@ -127,6 +150,8 @@ def _terms(control: Control, mail: MailFrom, recipients: Sequence[RcptTo], now: 
         recipients=tuple(dict.fromkeys(each.recipient for each in recipients)),
         attempts=control.attempts,
         gateway=control.gateway,
+        track_opens=control.tracking,
+        track_clicks=control.tracking,
         dsn=_dsn(mail, recipients),
     )
 

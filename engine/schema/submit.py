@@ -378,8 +378,8 @@ class Submit(Content, frozen=True, kw_only=True):
         bool | UnsetType,
         Meta(
             description="Whether `trackOpen` tells when the message is opened, by a picture in its HTML. Without "
-            "`baseUrl` and the setting `serviceUrl` nothing is tracked, nor is a `raw` message. Absent: the setting "
-            "`trackOpens`."
+            "`baseUrl` and the setting `serviceUrl` nothing is tracked, nor is a `raw` message that is signed. Absent: "
+            "the setting `trackOpens`."
         ),
     ] = UNSET
     track_clicks: Annotated[

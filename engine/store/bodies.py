@@ -161,6 +161,13 @@ class Spool:
         except OSError as error:
             log.warning("%s cannot be deleted: %s", self._folder / name, error.strerror)
 
+    def size(self, name: str) -> int:
+        """The octets of the content. Raises `StorageUnavailable`."""
+        try:
+            return (self._folder / name).stat().st_size
+        except OSError as error:
+            raise _not_read(error) from error
+
     def blocks(self, name: str) -> Iterator[bytes]:
         """The content in blocks of 256 KiB, each read on demand. Raises `StorageUnavailable`."""
         try:
@@ -168,7 +175,7 @@ class Spool:
                 while block := file.read(BLOCK):
                     yield block
         except OSError as error:
-            raise StorageUnavailable(f"the message body cannot be read: {error.strerror}") from error
+            raise _not_read(error) from error
 
     def sweep(self, db: sqlite3.Connection) -> int:
         """Remove the files that no body names; return how many there were."""
@@ -213,6 +220,10 @@ def _sync(handle: int) -> None:
         if error.errno in NO_ROOM:
             raise
         raise StorageFailed(f"the message body could not be synced: {error.strerror}") from error
+
+
+def _not_read(error: OSError) -> StorageUnavailable:
+    return StorageUnavailable(f"the message body cannot be read: {error.strerror}")
 
 
 def _not_stored(error: OSError) -> EngineError:

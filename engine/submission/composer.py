@@ -30,6 +30,8 @@ _FOLLOWING = frozenset({b"subject", b"to", b"cc", b"in-reply-to", b"references"}
 """Fields that may follow from another message."""
 HERE = 100_000
 """Octets above which a message is composed in a thread, so that it does not delay everything else."""
+LARGE = HERE + 1
+"""For what is composed in a thread in any case."""
 
 
 class Composer:

@@ -30,23 +30,27 @@ _NAMES: Final = {
 }
 _MILLISECONDS: Final = re.compile(r"[0-9]{9,14}")
 _ON: Final = frozenset({"true", "1", "yes", "y", "on"})
-_OFF: Final = frozenset({"false", "0", "no", "n", "off", ""})
+_OFF: Final = frozenset({"false", "0", "no", "n", "off"})
 
 
 class Control(msgspec.Struct, frozen=True):
-    """What a message asks for. None if it does not say; `send_at` in seconds since 1970, `attempts` at least 1."""
+    """What a message asks for. None if it does not say; `send_at` in seconds since 1970, `attempts` at least 1.
+
+    `tracking`: whether opens and clicks are tracked.
+    """
 
     account: str | None = None
     idempotency_key: str | None = None
     send_at: float | None = None
     attempts: int | None = None
     gateway: str | None = None
+    tracking: bool | None = None
 
 
 def taken_out(header: bytes) -> tuple[bytes, Control]:
     """The header without the control headers, and what they say.
 
-    Raises `Problem` 400 for a value that cannot be read or asks for what the engine cannot do.
+    Raises `Problem` 400 for a value that cannot be read.
     """
     kept, given = [], dict[str, str]()
     for field in split_fields(header):
@@ -55,13 +59,13 @@ def taken_out(header: bytes) -> tuple[bytes, Control]:
             kept.append(field)
         else:
             given.setdefault(name, " ".join(header_text(field.partition(b":")[2]).split()))
-    _must_be_off(given.get(TRACKING, ""))
     control = Control(
         account=given.get(ACCOUNT) or None,
         idempotency_key=_key(given.get(IDEMPOTENCY_KEY)),
         send_at=_time(given.get(SEND_AT)),
         attempts=_attempts(given.get(ATTEMPTS)),
         gateway=given.get(GATEWAY) or None,
+        tracking=_switch(given.get(TRACKING)),
     )
     return b"".join(kept), control
 
@@ -95,11 +99,12 @@ def _attempts(text: str | None) -> int | None:
     return max(int(text), 1)
 
 
-def _must_be_off(text: str) -> None:
-    if text.lower() in _ON:
-        raise _refused(TRACKING, "is not supported: set it to false")
-    if text.lower() not in _OFF:
+def _switch(text: str | None) -> bool | None:
+    if not text:
+        return None
+    if text.lower() not in _ON | _OFF:
         raise _refused(TRACKING, "must be true or false")
+    return text.lower() in _ON
 
 
 def _refused(name: str, text: str) -> Problem:

@@ -17,9 +17,11 @@ from msgspec.structs import replace
 from engine.accounts.account import Account
 from engine.accounts.registration import is_sandbox
 from engine.field_errors import invalid
-from engine.mail.compose import Draft
+from engine.mail.compose import Composed, Draft
+from engine.mail.header_reading import raw_fields
 from engine.mail.header_writing import HeaderError
 from engine.mail.html_text import html_to_text
+from engine.mail.whole_html import with_html
 from engine.model.registration import SmtpServer
 from engine.settings import SettingsBook
 from engine.signed_links import LinkKeys, query_of
@@ -51,11 +53,33 @@ class OwnLinks(NamedTuple):
     clicks: bool
     sign: Sign
 
+    @property
+    def tracks(self) -> bool:
+        """Whether anything is tracked."""
+        return self.base is not None and (self.opens or self.clicks)
+
     def put_into(self, draft: Draft, message_id: str) -> Draft:
         """The draft with its links; the same draft if it gets none. Raises `HeaderError`."""
         if self.terms.list_id is not None:
             draft = self._with_list(draft, self.terms.list_id, message_id)
         return self._with_tracking(draft, message_id)
+
+    def put_into_whole(self, message: Composed, message_id: str) -> Composed:
+        """A message that came whole, with what is tracked in its HTML; the same if it is signed or has none.
+
+        The picture goes into the first of its texts.
+        """
+        if not self.tracks:
+            return message
+        values = [(name, value.decode("utf-8", "replace")) for name, value in raw_fields(message.header)]
+        what = self._tracked(values, message_id)
+
+        def change(html: str) -> str:
+            nonlocal what
+            html, what = tracked(html, what), what._replace(opens=False)
+            return html
+
+        return with_html(message, change)
 
     def unsubscribe_url(self, recipient: str, message_id: str) -> str | None:
         """The link by which `recipient` leaves the list; None if there is no list. Raises `HeaderError`."""
@@ -74,16 +98,16 @@ class OwnLinks(NamedTuple):
         return replace(draft, headers=with_list_fields(draft.headers, list_fields(list_id, self.base, link)))
 
     def _with_tracking(self, draft: Draft, message_id: str) -> Draft:
-        if not draft.html or self.base is None or not (self.opens or self.clicks):
+        if not draft.html or not self.tracks:
             return draft
-        left = frozenset(
-            url
-            for name, value in draft.headers
-            if name.lower() == "list-unsubscribe"
-            for url in _IN_BRACKETS.findall(value)
-        )
-        what = Tracked(self.opens, self.clicks, self.base, self.account, message_id, self.sign, left)
+        what = self._tracked(draft.headers, message_id)
         return replace(draft, text=draft.text or html_to_text(draft.html), html=tracked(draft.html, what))
+
+    def _tracked(self, headers: Sequence[tuple[str, str]], message_id: str) -> Tracked:
+        left = frozenset(
+            url for name, value in headers if name.lower() == "list-unsubscribe" for url in _IN_BRACKETS.findall(value)
+        )
+        return Tracked(self.opens, self.clicks, self.base or "", self.account, message_id, self.sign, left)
 
 
 class MailLinks:

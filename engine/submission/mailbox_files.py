@@ -1,7 +1,8 @@
 """Files out of messages in the mailbox, to be sent along: downloaded piece by piece, within limits.
 
 A message takes at most as much as a request may have, and all messages being made together at most `Room.most` octets:
-beyond that a request is refused as busy. Names and types are brought into a form that a header can carry.
+beyond that a request is refused as busy. Large files wait on disk, however many a slow server sends at once, until
+their request has its turn. Names and types are brought into a form that a header can carry.
 """
 
 from __future__ import annotations
@@ -9,15 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from engine.accounts.message_download import content, file_of
 from engine.accounts.message_summary import filename
+from engine.arriving_body import ArrivingBody
 from engine.errors import Problem
 from engine.imap.session import ImapSession
 from engine.imap.structure import MESSAGE, BodyPart
 from engine.mail.compose import AttachedFile
 from engine.mail.decode import parameter
 from engine.mail.media_types import OCTET_STREAM
+from engine.mail.parts import Disposition
+from engine.world import World
 
 LONGEST_NAME = 255
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
@@ -26,21 +34,36 @@ _KEPT = ("charset", "method", "format", "delsp")
 """Parameters of a media type that are sent on; the others describe the old message."""
 
 
-class Room:
-    """What all files of messages being made hold in memory."""
+class Waiting(NamedTuple):
+    """A file that has arrived; `file` lacks its content."""
 
-    def __init__(self, most: int) -> None:
+    file: AttachedFile
+    arrived: ArrivingBody
+
+    async def load(self) -> AttachedFile:
+        """The file, in memory. Raises `StorageUnavailable`."""
+        return msgspec.structs.replace(self.file, content=bytes(await self.arrived.load()))
+
+
+class Room:
+    """What all files of messages being made hold in memory, and large ones in `folder`."""
+
+    def __init__(self, most: int, folder: Path | None, world: World) -> None:
         self.most = most
+        self.folder = folder
+        self.world = world
         self.held = 0
 
     @contextmanager
     def share(self, most: int) -> Iterator[Share]:
-        """The share of one message, at most `most` octets, held until the block ends."""
+        """The share of one message, at most `most` octets; it and its files are held until the block ends."""
         share = Share(self, most)
         try:
             yield share
         finally:
             self.held -= share.held
+            for each in share.files:
+                each.close()
 
 
 class Share:
@@ -50,6 +73,12 @@ class Share:
         self._room = room
         self._most = most
         self.held = 0
+        self.files: list[ArrivingBody] = []
+
+    def file(self) -> ArrivingBody:
+        """A new file, empty."""
+        self.files.append(ArrivingBody(self._room.folder, self._room.world))
+        return self.files[-1]
 
     def take(self, size: int) -> None:
         """Hold `size` more octets. Raises `Problem` 413 beyond the message's share, 503 where there is no room now."""
@@ -65,19 +94,20 @@ class Share:
 
 async def downloaded(
     session: ImapSession, uid: int, part: BodyPart, share: Share, seconds: float, cid: str | None = None
-) -> AttachedFile:
+) -> Waiting:
     """A part as a file to attach, or with `cid` as one that the HTML shows; each piece may take `seconds`.
 
-    Raises `Problem` as `share` does, `CommandRefused`, and what a broken session raises.
+    Raises `Problem` as `share` does, `CommandRefused`, `StorageFull`, `StorageUnavailable`, and what a broken session
+    raises.
     """
     file = await file_of(session, uid, part, sized=False)
-    pieces = []
+    arrived = share.file()
     async for piece in content(session, uid, file, seconds):
         share.take(len(piece))
-        pieces.append(piece)
+        await arrived.add(piece)
     kind = file.kind if _MEDIA_TYPE.fullmatch(file.kind) else OCTET_STREAM
     given = [(name, parameter(part.parameters, name)) for name in _KEPT] if kind.startswith("text/") else []
     kept = "".join(f"; {name}={value}" for name, value in given if _TOKEN.fullmatch(value))
     name = filename(part) or ("message.eml" if part.kind == MESSAGE else "")
-    data = b"".join(pieces)
-    return AttachedFile(data, name[-LONGEST_NAME:] or None, kind + kept, "attachment" if cid is None else "inline", cid)
+    disposition: Disposition = "attachment" if cid is None else "inline"
+    return Waiting(AttachedFile(b"", name[-LONGEST_NAME:] or None, kind + kept, disposition, cid), arrived)

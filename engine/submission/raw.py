@@ -1,11 +1,13 @@
 """Messages that come whole: addresses and control fields in their header, fields that the request gives besides.
 
-1. The message stays as it is, byte for byte, but for Bcc, which only the copy keeps, and line ends, which become CRLF.
+1. The message stays as it is, byte for byte, but for Bcc, which only the copy keeps, line ends, which become CRLF, and
+   links where they are tracked.
 2. Fields that the request gives replace those of their names, in their place; nothing else moves, so that signatures
    over the rest stay valid. From, Date and Message-ID are added where they are missing.
 3. EmailEngine's control fields are taken out and decide over the members of the request, as they do there.
    A time or a number that cannot be read is refused: a message would otherwise go out at once that was to wait.
 4. A message that is due later gets that time as its Date, unless it is signed: that would break the signature.
+5. Opens and clicks are tracked in its HTML as in that of others (`mail_links`), unless it is signed or encrypted.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from engine.mail.header_writing import LONGEST_LINE, one_address
 from engine.mail.mailbox_list import mailbox_list
 from engine.mail.parts import longest_line
 from engine.mail.raw_message import replaced
+from engine.mail.whole_html import is_signed
 from engine.schema.submit import Content
 from engine.submission.control_headers import Control, taken_out
 from engine.submission.terms import Terms
@@ -60,12 +63,14 @@ def with_controls(terms: Terms, control: Control) -> Terms:
         terms = msgspec.structs.replace(terms, attempts=control.attempts)
     if control.gateway is not None:
         terms = msgspec.structs.replace(terms, gateway=control.gateway)
+    if control.tracking is not None:
+        terms = msgspec.structs.replace(terms, track_opens=control.tracking, track_clicks=control.tracking)
     return terms
 
 
 def dated(message: Composed, terms: Terms) -> Composed:
     """The message with the time at which it is due as its Date, if that is later and it is not signed."""
-    if terms.send_at <= terms.now or "dkim-signature" in dict(raw_fields(message.header)):
+    if terms.send_at <= terms.now or is_signed(message):
         return message
     return replaced(message, {b"date": [f"Date: {date_of(terms.send_at)}\r\n".encode()]})
 

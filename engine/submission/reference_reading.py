@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, tzinfo
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -28,11 +29,11 @@ from engine.accounts.message_text import GLANCES, Wanted, read_text
 from engine.accounts.search_keys import GMAIL, OBJECT_IDS, search_keys
 from engine.errors import Problem
 from engine.field_errors import invalid
+from engine.heavy_work import HeavyWork
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import BodyPart
 from engine.mail.addresses import Address, parse_address
-from engine.mail.compose import AttachedFile
 from engine.mail.dates import read_date
 from engine.mail.decode import header_text
 from engine.mail.header_reading import fields
@@ -49,7 +50,7 @@ from engine.schema.submit import Content
 from engine.settings import SettingsBook
 from engine.store.writer import Store
 from engine.submission.draft import addresses_of
-from engine.submission.mailbox_files import Room, Share, downloaded
+from engine.submission.mailbox_files import Room, Share, Waiting, downloaded
 from engine.submission.reference import NOTHING, Place, Referenced
 from engine.world import World
 
@@ -70,19 +71,47 @@ class _Asked(msgspec.Struct, frozen=True):
     zone: tzinfo
 
 
-class References:
-    """Reads for all messages. `most`: octets of the files of one message; `room` limits those of all."""
+class _Read(NamedTuple):
+    """What was read of it: `found` lacks the files."""
 
-    def __init__(self, store: Store, settings: SettingsBook, most: int, room: Room, world: World) -> None:
+    found: Referenced
+    carried: tuple[Waiting, ...] = ()
+    attached: Mapping[int, Waiting] = {}
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a file waits on disk."""
+        return any(each.arrived.is_large for each in (*self.carried, *self.attached.values()))
+
+    async def load(self) -> Referenced:
+        """All of it, in memory. Raises `StorageUnavailable`."""
+        carried = tuple([await each.load() for each in self.carried])
+        attached = {number: await each.load() for number, each in self.attached.items()}
+        return msgspec.structs.replace(self.found, carried=carried, attached=attached)
+
+
+class References:
+    """Reads for all messages. `most`: octets of the files of one message; `room` limits those of all.
+
+    `heavy`: turns for large ones.
+    """
+
+    def __init__(
+        self, store: Store, settings: SettingsBook, most: int, room: Room, heavy: HeavyWork, world: World
+    ) -> None:
         self._store = store
         self._settings = settings
         self._most = most
         self._room = room
+        self._heavy = heavy
         self._world = world
 
     @asynccontextmanager
     async def read(self, account: Account, content: Content, seconds: float) -> AsyncIterator[Referenced]:
         """Read what `content` refers to; its files are held in memory until the block ends.
+
+        While it reads, another large request may have its turn; for the block this one waits for one again if it is
+        large. So the block should end when the message is on disk.
 
         `seconds`: for a connection, and for each answer of the server. Raises `Problem`: 400 for what is no id, or if
         the account has no mailbox; 404 for what is not there; 413 or 503 by the limits; 503 with EmailEngine's code
@@ -95,9 +124,12 @@ class References:
         if not account.has_imap:
             raise Problem(400, "The account has no mailbox to refer to", code="ReferenceNotSupported")
         with self._room.share(self._most) as share:
-            yield await self._read(account, asked, share, seconds)
+            is_large = self._heavy.go_on_slowly()
+            read = await self._read(account, asked, share, seconds)
+            async with self._heavy.large() if is_large or read.is_large else nullcontext():
+                yield await read.load()
 
-    async def _read(self, account: Account, asked: _Asked, share: Share, seconds: float) -> Referenced:
+    async def _read(self, account: Account, asked: _Asked, share: Share, seconds: float) -> _Read:
         reference = asked.reference
         long = bool(asked.files) or (reference is not None and (reference.inline or reference.forward_attachments))
         uses = dict(registration.watch_rules(account.record, account.status.created).uses)
@@ -105,9 +137,9 @@ class References:
         try:
             async with account.commands.lease(seconds, long=long) as session:
                 reading = _Reading(session, locator, share, seconds, self._world)
-                found = NOTHING if reference is None else await reading.message(reference, asked)
+                read = _Read(NOTHING) if reference is None else await reading.message(reference, asked)
                 attached = {number: await reading.file(number, place) for number, place in asked.files.items()}
-                return msgspec.structs.replace(found, attached=attached)
+                return read._replace(attached=attached)
         except NoSession as error:
             if error.status != 503:
                 raise
@@ -127,7 +159,7 @@ class _Reading:
         self._seconds = seconds
         self._world = world
 
-    async def message(self, reference: Reference, asked: _Asked) -> Referenced:
+    async def message(self, reference: Reference, asked: _Asked) -> _Read:
         """The original, its texts and files as far as they are needed. Raises `Problem` 404, 413, 503."""
         shown = ReferenceShown(message=reference.message, thread_id=reference.thread_id, success=True)
         try:
@@ -142,11 +174,11 @@ class _Reading:
                 raise
             if not reference.ignore_missing:
                 raise Problem(404, MISSING, code="ReferenceNotFound") from error
-            return Referenced(shown=msgspec.structs.replace(shown, success=False, error=MISSING))
+            return _Read(Referenced(shown=msgspec.structs.replace(shown, success=False, error=MISSING)))
         original = _original(one)
         if reference.message_id is not UNSET and reference.message_id != original.message_id:
             raise no_message()
-        quote, pictures = None, dict[str, AttachedFile]()
+        quote, pictures = None, dict[str, Waiting]()
         if reference.inline:
             texts = await read_text(self._session, one, Wanted(), self._world)
             given = Texts(texts.get("plain", ""), texts.get("html", ""))
@@ -157,15 +189,15 @@ class _Reading:
             for part in (_files(one) if reference.forward_attachments else ())
             if part.path not in pictures
         ]
-        return Referenced(
+        found = Referenced(
             shown=shown,
             original=original,
             action=reference.action,
             place=Place(row.id, one.uid),
             delivered_to=next(iter(fields(one.header).get("delivered-to", ())), "").strip(),
             quote=quote,
-            carried=(*pictures.values(), *files),
         )
+        return _Read(found, (*pictures.values(), *files))
 
     async def _newest_of(self, thread: str) -> IdPlace | None:
         """The newest message of a conversation in the folder of all mail, else in INBOX."""
@@ -184,7 +216,7 @@ class _Reading:
                 return IdPlace(opened.row.id, uids[-1])
         return None
 
-    async def file(self, number: int, place: IdPlace | None) -> AttachedFile:
+    async def file(self, number: int, place: IdPlace | None) -> Waiting:
         """The file that stands for an attachment of the request. Raises `Problem` 404, which names it."""
         try:
             if place is None:
@@ -203,13 +235,13 @@ class _Reading:
 
     async def _with_pictures(
         self, one: Fetched, quote: Texts, taken: Collection[str]
-    ) -> tuple[Texts, dict[str, AttachedFile]]:
+    ) -> tuple[Texts, dict[str, Waiting]]:
         """The quote, and the pictures of the message that it shows, by section number.
 
         A picture gets another Content-ID if the new message uses its own, or no header can carry it.
         """
         wanted = wanted_pictures(quote.html)
-        found: dict[str, AttachedFile] = {}
+        found: dict[str, Waiting] = {}
         names: dict[str, str] = {}
         for part in one.structure.parts if wanted and one.structure is not None else ():
             name = header_text(part.content_id).strip("<> ")
@@ -221,7 +253,7 @@ class _Reading:
             found[part.path] = await self._downloaded(one, part, names[name])
         return quote._replace(html=renamed_pictures(quote.html, names)), found
 
-    async def _downloaded(self, one: Fetched, part: BodyPart, cid: str | None = None) -> AttachedFile:
+    async def _downloaded(self, one: Fetched, part: BodyPart, cid: str | None = None) -> Waiting:
         return await downloaded(self._session, one.uid, part, self._share, self._seconds, cid)
 
 

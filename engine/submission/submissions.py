@@ -113,12 +113,12 @@ class Submissions:
         terms = with_controls(terms, controls)
         own = None if record.email is UNSET else Address(record.email, record.name)
         message = dated(with_author(message, own), terms)
-        if len(message.body) > HERE:
-            await self._world.in_thread(refuse_long_lines, message)
-        else:
-            refuse_long_lines(message)
+        message_id = message_id_in(message)
+        await self.composer.run(refuse_long_lines, message, size=len(message.body))
+        links = await self.links.of(account, terms)
+        message = await self.composer.run(links.put_into_whole, message, message_id, size=len(message.body))
         draft = draft_of_raw(message, lenient=bool(terms.recipients))
-        incoming = self.incoming(account, draft, message, message_id_in(message), terms, after_of(found))
+        incoming = self.incoming(account, draft, message, message_id, terms, after_of(found))
         if not incoming.recipients:
             raise invalid("raw", "names no recipient: give them in to, cc, bcc or envelope.to")
         return incoming

@@ -6,7 +6,7 @@
 2. A link that leads through the engine already, or unsubscribes, is left as it is; so is one too long to be signed.
 3. Only the value is replaced, by characters that need neither quotes nor references (but `&amp;`): every other octet
    stays, so putting the old values back gives the same HTML.
-4. The picture goes before the last `</body>`, or `</html>`, or at the end.
+4. The picture goes before the last `</body>`, or `</html>`, or at the end of the last line.
 """
 
 from __future__ import annotations
@@ -127,8 +127,14 @@ def _href(attributes: str, at: int) -> LinkIn | None:
 def _with_links(html: str, what: Tracked) -> str:
     written, at = [], 0
     for link in links(html):
-        data = click_data(what.account, what.message_id, link.url)
-        if len(data) > LONGEST_DATA or link.url in what.left or _is_own(link.url, what.base):
+        if link.url in what.left or _is_own(link.url, what.base):
+            continue
+        try:
+            data = click_data(what.account, what.message_id, link.url)
+        except UnicodeEncodeError:
+            # What is no text leads nowhere, with or without us.
+            continue
+        if len(data) > LONGEST_DATA:
             continue
         written += [html[at : link.start], _escaped(f"{what.base}{CLICK_PATH}?{what.sign(data)}")]
         at = link.end
@@ -149,12 +155,12 @@ def _with_picture(html: str, what: Tracked) -> str:
 
 
 def _end_of_body(html: str) -> int:
-    """Where the last `</body>` begins, or the last `</html>`; the end of the HTML if there is neither."""
+    """Where the last `</body>` begins, or the last `</html>`; if there is neither, the end of the last line."""
     ends = {"body": -1, "html": -1}
     for start, _, tag in tags(html):
         if tag.closing and tag.name in ends:
             ends[tag.name] = start
-    return next((place for place in ends.values() if place >= 0), len(html))
+    return next((place for place in ends.values() if place >= 0), len(html.rstrip("\r\n")))
 
 
 def _escaped(url: str) -> str:

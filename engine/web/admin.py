@@ -25,6 +25,8 @@ from engine.web.texts import DEFAULT, texts_of
 from engine.web.visit import Site, Visit
 
 SIGN_IN = "/admin/sign-in"
+MOST_FIELDS = 1000
+"""Of one form: a page may have a tick box for every event, and two fields for each of 100 headers."""
 
 
 def admin_pages(context: Context) -> tuple[Page, ...]:
@@ -39,6 +41,7 @@ def admin_pages(context: Context) -> tuple[Page, ...]:
                 partial(_answer, site, each),
                 (each.method,),
                 longest_form=each.longest_form,
+                most_fields=MOST_FIELDS,
                 of_problem=of_problem,
             )
             for each in declared

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -258,9 +258,47 @@ class People:
         """The same inside a transaction."""
         audit.add(tx, audit.Entry(self._world.now(), f"person:{name}", known(address), operation, object_))
 
-    async def change(self, change: Callable[[Tx], bool]) -> bool:
-        """Carry out a change of people or links in one commit."""
+    def every(self) -> list[PersonRow]:
+        """All people, by name."""
+        return people.every(self._store.reader)
+
+    async def invite(self, who: SignedIn, address: str, role: Role, person: PersonRow | None = None) -> str:
+        """Make a one-time link for someone new, or for a new password; its key."""
+
+        def change(tx: Tx) -> str:
+            self.note_audit(tx, who.person.name, address, "person.link", person.name if person is not None else "*")
+            given = role if person is None else role_of(person.role)
+            return entry_links.make(tx, self._world, given, person.id if person is not None else None)
+
         return await self._store.commit(change)
+
+    async def set_role(self, who: SignedIn, address: str, person: int, role: Role) -> None:
+        """Give a person another role. Raises `Refused` if no owner would be left, `Problem` 404."""
+
+        def change(tx: Tx) -> None:
+            row = self._other_than_the_last_owner(tx, person, role)
+            people.set_role(tx, person, role)
+            self.note_audit(tx, who.person.name, address, "person.role", row.name)
+
+        await self._store.commit(change)
+
+    async def remove(self, who: SignedIn, address: str, person: int) -> None:
+        """Remove a person, and with them their sessions. Raises `Refused` if no owner would be left, `Problem` 404."""
+
+        def change(tx: Tx) -> None:
+            row = self._other_than_the_last_owner(tx, person, None)
+            people.remove(tx, person)
+            self.note_audit(tx, who.person.name, address, "person.remove", row.name)
+
+        await self._store.commit(change)
+
+    def _other_than_the_last_owner(self, tx: Tx, person: int, role: Role | None) -> PersonRow:
+        row = people.get(tx, person)
+        if row is None:
+            raise Problem(404, "That person was removed already")
+        if role_of(row.role) is Role.OWNER and role is not Role.OWNER and people.owners(tx) == 1:
+            raise Refused("people.last_owner")
+        return row
 
     def _check_password(self, password: str, name: str) -> None:
         if not SHORTEST <= len(password) <= LONGEST:

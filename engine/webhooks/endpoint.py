@@ -200,13 +200,16 @@ class Endpoint:
                 for line in list(self.lines.values()):
                     if not line.gone:
                         nursery.start_soon(self._run_line, line)
-                await self._scan()
-                while self.lines:
-                    await self._news.wait()
-                    await trio.lowlevel.checkpoint()
-                await self._keep_once()
-                self._on_done(self.id)
-                await trio.sleep_forever()
+                try:
+                    await self._scan()
+                    while self.lines:
+                        await self._news.wait()
+                        await trio.lowlevel.checkpoint()
+                    await self._keep_once()
+                    self._on_done(self.id)
+                    await trio.sleep_forever()
+                finally:
+                    self._nursery = None  # before it closes: the receiver may be asked for again until then
         except* StorageFailed:
             raise
         except* Gone:
@@ -217,7 +220,6 @@ class Endpoint:
             self.health.error, self.health.error_at = f"internal error: {crash.exceptions[0]!r}", self._world.now()
             well = False
         finally:
-            self._nursery = None
             self._waiting.clear()
             await self._poster.aclose()
         return well

@@ -102,8 +102,8 @@ class Reader:
         if event["event"] == "messageUpdated":
             flags = data["changes"]["flags"]
             changed = {*flags.get("added", ()), *flags.get("deleted", ())}
-            if not changed or (changed & {*OURS} and changed & {*THEIRS}):
-                return None
+            if not changed or "\\Deleted" in changed or (changed & {*OURS} and changed & {*THEIRS}):
+                return None  # either may have marked a message as deleted, to remove it
             ours = bool(changed & {*OURS})
         elif event["event"] == "messageDeleted":
             ours = data["uid"] % 2 == 1

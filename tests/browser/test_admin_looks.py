@@ -79,7 +79,9 @@ async def test_home(engine: EngineProcess, devtools: str, cookie: tuple[str, str
     await walk(engine, devtools, "/admin", "home", cookie=cookie, then=then)
 
 
-@pytest.mark.parametrize("page", ["settings", "settings/sessions", "nothing-here"])
+@pytest.mark.parametrize(
+    "page", ["settings", "settings/sessions", "settings/people", "settings/sign-in", "nothing-here"]
+)
 async def test_other_pages(engine: EngineProcess, devtools: str, cookie: tuple[str, str], page: str) -> None:
     await walk(engine, devtools, f"/admin/{page}", page.replace("/", "-"), cookie=cookie)
 

@@ -7,6 +7,7 @@ import email.policy
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -196,3 +197,28 @@ def test_a_large_forward_takes_little_memory(mailbox: Mailbox) -> None:
     assert took < 160 * 1024**2
     (sent,) = mailbox.sent()
     assert len([part for part in sent.walk() if part.get_filename() == "big.zip"]) == 1
+
+
+def test_ten_large_forwards_at_once_take_little_memory(mailbox: Mailbox) -> None:
+    big = EmailMessage()
+    big["From"], big["Subject"], big["Message-ID"] = "a@x.example", "big", "<big@x.example>"
+    big.set_content("x")
+    content = os.urandom(25_000_000)
+    big.add_attachment(content, "application", "zip", filename="big.zip")
+    id = mailbox.put(big.as_bytes())
+    (file,) = mailbox.ask("GET", f"message/{id}")["attachments"]
+    reference = {"message": id, "action": "forward", "forwardAttachments": True}
+
+    def submit(number: int) -> None:
+        body: dict[str, Any] = {"to": "dave@x.example", "text": "x"}
+        by_itself = {"attachments": [{"reference": file["id"]}]}
+        body |= by_itself if number % 2 else {"reference": reference}
+        answer = mailbox.engine.request("POST", "/v1/account/jane/submit", body, headers={"x-ee-timeout": "60000"})
+        assert answer.status == 200, answer
+
+    with ThreadPoolExecutor(10) as threads:
+        list(threads.map(submit, range(10)))
+    for message in mailbox.sent(10):
+        (attached,) = [part for part in message.walk() if part.get_filename() == "big.zip"]
+        assert attached.get_payload(decode=True) == content
+    assert peak_of(mailbox.engine.pid) < 200 * 1024**2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -345,6 +346,22 @@ async def test_what_ends_the_account_s_connections_ends_these(engine: Engine, ho
     if how in ("changed", "reconnected"):
         assert await ask(engine) == 0
         assert connected(engine) == 2
+
+
+async def test_a_request_may_come_at_any_moment_of_their_end(engine: Engine, autojump_clock: Clock) -> None:
+    async def request() -> None:
+        with suppress(NoSession):
+            async with account(engine).commands.lease(5):
+                pass
+
+    for moment in range(60):
+        account(engine).resume()
+        await trio.sleep(5)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(account(engine).pause)
+            for _ in range(moment):
+                await trio.lowlevel.checkpoint()
+            nursery.start_soon(request)
 
 
 async def test_who_waits_hears_that_the_account_is_gone(engine: Engine, autojump_clock: Clock) -> None:

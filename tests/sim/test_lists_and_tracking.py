@@ -250,3 +250,45 @@ async def test_what_is_tracked(
         shown = base64.b64decode((await sender.submit(html=HTML, dryRun=True, **members)).json["preview"])
         preview: Any = email.message_from_bytes(shown, policy=email.policy.default)
         assert content(preview, "html").rstrip("\n") == HTML, "a rehearsal is not tracked"
+
+
+HEADER = (
+    b"From: acme@sandbox.example\r\nTo: you@sandbox.example\r\nDate: Sat, 1 Jan 2028 00:00:00 +0000\r\n"
+    b"Message-ID: <raw@x.example>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=x\r\n"
+)
+ABOVE = b"\r\n--x\r\n\r\nhttps://x.example\r\n--x\r\nContent-Type: text/html\r\n\r\n"
+LINK = b'<a href="https://x.example">x</a>'
+BELOW = b"\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "members", "control", "more", "opens", "clicks"),
+    [
+        ({}, {}, b"", b"", False, False),
+        ({}, {"trackOpens": True}, b"", b"", True, False),
+        ({}, {}, b"X-EE-Tracking-Enabled: true\r\n", b"", True, True),
+        ({"track_clicks": True}, {}, b"", b"", False, True),
+        ({"track_clicks": True}, {"trackOpens": True}, b"X-EE-Tracking-Enabled: false\r\n", b"", False, False),
+        ({"service_url": None}, {}, b"X-EE-Tracking-Enabled: true\r\n", b"", False, False),
+        ({}, {"trackingEnabled": True}, b"", b"DKIM-Signature: v=1\r\n", False, False),
+        ({}, {"trackClicks": True}, b"", b"List-Unsubscribe: <https://x.example>\r\n", False, False),
+    ],
+)
+async def test_raw_mail_is_tracked_unless_it_is_signed(
+    tmp_path: Path,
+    autojump_clock: object,
+    settings: dict[str, Any],
+    members: dict[str, Any],
+    control: bytes,
+    more: bytes,
+    opens: bool,
+    clicks: bool,
+) -> None:
+    raw = base64.b64encode(control + more + HEADER + ABOVE + LINK + BELOW).decode()
+    async with sending(tmp_path, **settings) as sender:
+        await sender.sent(raw=raw, to=UNSET, text=UNSET, subject=UNSET, **members)
+        arrived = sender.engine.sandbox.account("you@sandbox.example").folder("INBOX").messages[-1].raw
+        _, found, html = arrived.partition(more + HEADER + ABOVE)
+        assert found and html.endswith(BELOW)
+        assert (b"/open.gif?" in html, b"/redirect?" in html) == (opens, clicks)
+        assert clicks or html.startswith(LINK)

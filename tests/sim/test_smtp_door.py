@@ -160,6 +160,32 @@ async def test_a_message_is_sent_as_it_came(autojump_clock: Clock, door: Door) -
     assert stored.size == len(wanted)
 
 
+@pytest.mark.parametrize("filler", [0, 300])
+@pytest.mark.parametrize(("more", "tracked"), [(b"", True), (b"DKIM-Signature: v=1; a=x\r\n", False)])
+async def test_mail_that_asks_for_it_is_tracked(
+    autojump_clock: Clock, door: Door, filler: int, more: bytes, tracked: bool
+) -> None:
+    await door.engine.context.settings.update(service_url="https://mail.example.com")
+    caller = await door.logged_in()
+    asking, header = b"X-EE-Tracking-Enabled: Yes\r\n", more + b"From: Me <a@sandbox.example>\r\n"
+    header += b"Message-ID: <own@x.example>\r\nDate: Sat, 1 Jan 2028 00:00:00 +0000\r\nContent-Type: text/html\r\n"
+    body = b"<!-- \xe4 -->\r\n" * filler + b'<a href="https://x.example">x</a>\r\n'
+    for sent, asked in enumerate((asking, b""), 1):
+        reply = await caller.submit(asked + header + b"\r\n" + body, more=" BODY=8BITMIME")
+        await door.engine.event("acme", "messageSent", sent)
+        said = door.sent()[-1]
+        stored = messages.by_queue_id(door.engine.context.store.reader, reply.split()[7])
+        assert stored is not None and stored.size == len(said)
+        assert said.startswith(header + b"\r\n")
+        if asked and tracked:
+            assert said.count(b"/redirect?") == said.count(b"/open.gif?") == 1
+            assert said.count(b"<!-- \xe4 -->\r\n") == filler
+        else:
+            assert said == header + b"\r\n" + body
+    await trio.sleep(10)  # the body stays until the copy is filed
+    assert not list((Path(door.engine.context.config.store.path) / "spool").iterdir())
+
+
 @pytest.mark.parametrize("size", [0, 990, 1001, 60_000, 99_000])
 async def test_what_is_missing_is_added(autojump_clock: Clock, door: Door, size: int) -> None:
     caller = await door.logged_in()
@@ -235,7 +261,7 @@ def _iso(seconds: float) -> bytes:
     [
         ("X-EE-Send-At: soon", '554 5.6.0 "X-EE-Send-At" must be a date'),
         ("X-EE-Delivery-Attempts: many", '554 5.6.0 "X-EE-Delivery-Attempts" must be a number from 0 to 1000'),
-        ("X-EE-Tracking-Enabled: yes", '554 5.6.0 "X-EE-Tracking-Enabled" is not supported'),
+        ("X-EE-Tracking-Enabled: maybe", '554 5.6.0 "X-EE-Tracking-Enabled" must be true or false'),
         ("X-EE-Idempotency-Key: ", '554 5.6.0 "X-EE-Idempotency-Key" must not be empty'),
         ("X-EE-Account: other", "550 5.7.1 X-EE-Account names another account than the login"),
     ],

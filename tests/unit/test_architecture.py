@@ -25,7 +25,7 @@ ORDER = (
     {"descriptor_reserve", "world", "resolver", "silent_hosts", "transcript", "log", "repeated_errors", "heavy_work"},
     {"deflate", "egress", "transport"},
     {"store"},
-    {"settings"},
+    {"settings", "arriving_body"},
     {"signed_links"},
     {"sandbox"},
     {"smtp", "imap"},

@@ -1,6 +1,7 @@
 """Commands as bytes, and read back by a strict server's eyes: no argument can become anything but that argument."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.imap import commands, limits, utf7
 from engine.imap.commands import Command, Literal, encode, unasked_limit
+from engine.imap.dialogue import joined
 from engine.imap.mailboxes import encode_name
 from engine.sasl import Credentials, mechanisms
 
@@ -15,7 +17,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
 def wire(command: Command, unasked: int = -1) -> list[bytes]:
-    return [b"".join(group) for group in encode(command, "A1", unasked)]
+    return [b"".join(joined(group)) for group in encode(command, "A1", unasked)]
 
 
 COMMANDS = [
@@ -273,3 +275,17 @@ def test_identify_cannot_be_broken_out_of(fields, unasked):
 
 def test_a_literal_is_counted_in_bytes():
     assert commands.string("ü") == Literal(("ü".encode(),), 2)
+
+
+def test_what_is_read_later_is_read_when_it_is_sent() -> None:
+    read: list[str] = []
+
+    def blocks() -> Iterator[bytes]:
+        read.append("now")
+        yield from (b"ab", b"c\r\n")
+
+    command = commands.append(b"Sent", (), None, [b"x\r\n", commands.Later(blocks, 5)])
+    first, rest = encode(command, "A1", -1)
+    assert first[-1] == b"{8}\r\n" and not read
+    assert b"".join(joined(rest)) == b"x\r\nabc\r\n\r\n"
+    assert read == ["now"]

@@ -80,6 +80,13 @@ def test_helpers_with_a_truth_can_stand_in_parentheses() -> None:
         ('"2026-11-28T13:05:09.123Z" "D MMMM YYYY, H:mm" "+0200"', "28 November 2026, 15:05"),
         ('"2026-11-28T13:05:09+02:00"', "2026-11-28T11:05:09+00:00"),
         ('0 "ddd DDDD hh:mm a"', "Thu 001 12:00 am"),
+        (
+            '"2026-11-28" "Q Qo W WW Wo GGGG GG w ww wo gggg gg e do Mo DDDo"',
+            "4 4th 48 48 48th 2026 26 48 48 48th 2026 26 6 6th 11th 332nd",
+        ),
+        ('"2027-01-02" "W GGGG w gggg"', "53 2026 1 2027"),
+        ('"2028-12-31" "W GGGG w gggg"', "52 2028 1 2029"),
+        ('"9999-12-31" "W GGGG w"', "52 9999 1"),
         ('1e21 "YYYY"', "Invalid date"),
         ('"tomorrow" "YYYY"', "Invalid date"),
         ('missing "YYYY"', "Invalid date"),

@@ -9,6 +9,7 @@ from imap_machine import CREDENTIALS, greeted, logged_in
 from engine import sasl
 from engine.errors import ProtocolError
 from engine.imap import commands, limits
+from engine.imap.dialogue import joined
 from engine.imap.protocol import Protocol, ProtocolState
 
 
@@ -23,11 +24,11 @@ def authenticate(mechanism_name: str, *, at_once: bool) -> tuple[Protocol, sasl.
 def test_literals_wait_for_the_go_ahead():
     protocol = greeted()
     protocol.start(commands.login("ü", "ö"))
-    assert b"".join(protocol.take_outgoing()) == b"A1 LOGIN {2}\r\n"
+    assert b"".join(joined(protocol.take_outgoing())) == b"A1 LOGIN {2}\r\n"
     protocol.receive(b"+ ready\r\n")
-    assert b"".join(protocol.take_outgoing()) == "ü {2}\r\n".encode()
+    assert b"".join(joined(protocol.take_outgoing())) == "ü {2}\r\n".encode()
     protocol.receive(b"+\r\n")
-    assert b"".join(protocol.take_outgoing()) == "ö\r\n".encode()
+    assert b"".join(joined(protocol.take_outgoing())) == "ö\r\n".encode()
     protocol.receive(b"+ more\r\n")
     assert protocol.take_outgoing() == []
 
@@ -53,22 +54,22 @@ def test_ok_before_the_literal_is_a_lie():
 def test_literal_plus_does_not_wait():
     protocol = logged_in(capabilities=b"IMAP4rev1 LITERAL+")
     protocol.start(commands.append(b"Sent", (), None, [b"message"]))
-    assert b"".join(protocol.take_outgoing()) == b'A1 APPEND "Sent" {7+}\r\nmessage\r\n'
+    assert b"".join(joined(protocol.take_outgoing())) == b'A1 APPEND "Sent" {7+}\r\nmessage\r\n'
 
 
 def test_authenticate_at_once():
     protocol, mechanism = authenticate("PLAIN", at_once=True)
     initial = base64.b64encode(mechanism.initial() or b"")
-    assert b"".join(protocol.take_outgoing()) == b"A1 AUTHENTICATE PLAIN " + initial + b"\r\n"
+    assert b"".join(joined(protocol.take_outgoing())) == b"A1 AUTHENTICATE PLAIN " + initial + b"\r\n"
     protocol.receive(b"A1 OK in\r\n")
     assert protocol.state is ProtocolState.AUTHENTICATED
 
 
 def test_authenticate_when_asked():
     protocol, mechanism = authenticate("PLAIN", at_once=False)
-    assert b"".join(protocol.take_outgoing()) == b"A1 AUTHENTICATE PLAIN\r\n"
+    assert b"".join(joined(protocol.take_outgoing())) == b"A1 AUTHENTICATE PLAIN\r\n"
     protocol.receive(b"+ anything\r\n")
-    assert b"".join(protocol.take_outgoing()) == base64.b64encode(mechanism.initial() or b"") + b"\r\n"
+    assert b"".join(joined(protocol.take_outgoing())) == base64.b64encode(mechanism.initial() or b"") + b"\r\n"
 
 
 def test_authenticate_again():
@@ -77,16 +78,16 @@ def test_authenticate_again():
     protocol.start(commands.authenticate(mechanism, at_once=False))
     protocol.take_outgoing()
     protocol.receive(b"+ \r\n")
-    assert b"".join(protocol.take_outgoing()) == base64.b64encode(b"\0u\0geheim") + b"\r\n"
+    assert b"".join(joined(protocol.take_outgoing())) == base64.b64encode(b"\0u\0geheim") + b"\r\n"
 
 
 def test_authenticate_in_two_rounds():
     protocol, _ = authenticate("LOGIN", at_once=False)
     protocol.take_outgoing()
     protocol.receive(b"+ VXNlcm5hbWU6\r\n")
-    assert b"".join(protocol.take_outgoing()) == base64.b64encode(b"u") + b"\r\n"
+    assert b"".join(joined(protocol.take_outgoing())) == base64.b64encode(b"u") + b"\r\n"
     protocol.receive(b"+ UGFzc3dvcmQ6\r\n")
-    assert b"".join(protocol.take_outgoing()) == base64.b64encode(b"geheim") + b"\r\n"
+    assert b"".join(joined(protocol.take_outgoing())) == base64.b64encode(b"geheim") + b"\r\n"
     protocol.receive(b"A1 OK in\r\n")
     assert protocol.state is ProtocolState.AUTHENTICATED
 

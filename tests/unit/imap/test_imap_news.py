@@ -5,6 +5,7 @@ from imap_machine import logged_in
 
 from engine.errors import ProtocolError
 from engine.imap import commands, limits
+from engine.imap.dialogue import joined
 from engine.imap.protocol import Protocol, ProtocolState
 from engine.imap.responses import Exists, Expunge, Fetch, Flags, ListEntry, Vanished
 
@@ -124,7 +125,7 @@ def test_bye():
 def test_commands_given_together_are_answered_in_any_order(answers, size):
     protocol = selected()
     protocol.start(commands.noop(), behind=[commands.status(b"INBOX", ["MESSAGES"], utf8=False)])
-    assert b"".join(protocol.take_outgoing()) == b'A2 NOOP\r\nA3 STATUS "INBOX" (MESSAGES)\r\n'
+    assert b"".join(joined(protocol.take_outgoing())) == b'A2 NOOP\r\nA3 STATUS "INBOX" (MESSAGES)\r\n'
     for at in range(0, len(answers), size):
         assert protocol.completion is None
         protocol.receive(answers[at : at + size])

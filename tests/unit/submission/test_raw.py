@@ -71,9 +71,10 @@ def test_control_fields_are_taken_out(time: str, moment: datetime) -> None:
     )
     message, controls = take_controls(whole(raw.encode()))
     assert message.header.startswith(b"From: a@b\r\nX-EE-Sid: stays\r\nMessage-ID:")
-    assert controls == Control("z", "k", moment.timestamp(), 7, "g1")
+    assert controls == Control("z", "k", moment.timestamp(), 7, "g1", False)
     terms = with_controls(msgspec.structs.replace(TERMS, attempts=3), controls)
     assert (terms.send_at, terms.attempts, terms.gateway) == (moment.timestamp(), 7, "g1")
+    assert (terms.track_opens, terms.track_clicks) == (False, False)
 
 
 def test_without_control_fields_the_request_decides() -> None:
@@ -90,6 +91,7 @@ def test_without_control_fields_the_request_decides() -> None:
         ("X-EE-Send-At: 99999999999999999999", '"X-EE-Send-At" must be a date such as 2026-11-22T11:45:23Z'),
         ("X-EE-Delivery-Attempts: -1", '"X-EE-Delivery-Attempts" must be a number from 0 to 1000'),
         ("X-EE-Delivery-Attempts: 1001", '"X-EE-Delivery-Attempts" must be a number from 0 to 1000'),
+        ("X-EE-Tracking-Enabled: maybe", '"X-EE-Tracking-Enabled" must be true or false'),
     ],
 )
 def test_control_fields_that_cannot_be_read_are_refused(field: str, words: str) -> None:

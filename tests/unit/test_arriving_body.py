@@ -10,9 +10,9 @@ import pytest
 import trio
 import trio.testing
 
+from engine.arriving_body import IN_MEMORY, ArrivingBody
 from engine.errors import StorageFull, StorageUnavailable
 from engine.heavy_work import HeavyWork
-from engine.http.arriving_body import IN_MEMORY, ArrivingBody
 from engine.world import World
 
 
@@ -78,3 +78,25 @@ async def test_a_cancelled_request_gives_its_turn_back(autojump_clock: trio.test
     with trio.fail_after(1):
         async with work.large():
             pass
+
+
+async def test_a_request_that_waited_for_a_server_waits_for_another_turn(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    work, order = HeavyWork(), []
+
+    async def request(name: str) -> None:
+        async with work.large():
+            assert work.go_on_slowly() and not work.go_on_slowly()
+            await trio.sleep(5)
+            async with work.large():
+                order.append(f"{name} begins")
+                await trio.sleep(10)
+                order.append(f"{name} ends")
+
+    assert not work.go_on_slowly()
+    async with trio.open_nursery() as nursery:
+        for name in "ab":
+            nursery.start_soon(request, name)
+    assert sorted(order[:2]) in (["a begins", "a ends"], ["b begins", "b ends"]) and len(order) == 4
+    assert trio.current_time() == 25

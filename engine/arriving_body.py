@@ -1,6 +1,6 @@
-"""The bytes of a request as they arrive: in memory, a large body in a file without a name in the data folder.
+"""Bytes as they arrive, of a request or from a mailbox: in memory, many of them in a file without a name.
 
-So many large requests can arrive at once, and slowly, while only those at work are in memory.
+So much can arrive at once, and slowly, while only what is worked on is in memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IN_MEMORY = 1024**2
 
 
 class ArrivingBody:
-    """One body. Without a `folder` it stays in memory."""
+    """One body. Large ones go into `folder`; None: all stay in memory."""
 
     def __init__(self, folder: Path | None, world: World) -> None:
         self._folder = folder
