@@ -185,9 +185,8 @@ class Tab:
     async def click(self, text: str) -> None:
         """Click the button or link with this text; another page is waited for."""
         script = (
-            "(t => { const all = [...document.querySelectorAll('a, button, summary')]; "
-            "const e = all.find(e => e.textContent.includes(t)); e.scrollIntoView({block: 'center'}); "
-            "const r = e.getClientRects()[0]; "
+            "(t => { const e = [...document.querySelectorAll('a, button')].find(e => e.textContent.includes(t)); "
+            "e.scrollIntoView({block: 'center'}); const r = e.getClientRects()[0]; "
             f"return [r.x + r.width / 2, r.y + r.height / 2] }})({text!r})"
         )
         x, y = await self.ask(script)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 
@@ -46,6 +47,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     for description in ("Shop backend", HOSTILE):
         given = {"description": description, "scopes": ["api", "smtp"], "account": "orders"}
         assert engine.request("POST", "/v1/tokens", given).status == 200
+    for name in ("Try out", HOSTILE):
+        app = {
+            "name": name,
+            "provider": "sandbox",
+            "clientId": "x",
+            "enabled": True,
+            "redirectUrl": f"{engine.url}/oauth",
+        }
+        assert engine.request("POST", "/v1/oauth2", app).status == 200
     yield engine
     engine.kill9()
     assert "Traceback" not in engine.log
@@ -77,5 +87,24 @@ async def test_one_token(engine: EngineProcess, devtools: str, cookie: Cookie) -
             await sign_in(tab, engine, cookie)
             await tab.go(f"{engine.url}/admin/settings/tokens?query=gnp.exe")
             await tab.click("Open")
-            await tab.click("Revoke …")
+            await tab.ask("document.querySelector('details.confirm').open = true")
             await look_at(tab, f"admin-token-{'phone' if phone else 'desktop'}")
+
+
+@pytest.mark.parametrize("page", ["settings/oauth-apps", "settings/oauth-apps?provider=outlook"])
+async def test_oauth_apps(engine: EngineProcess, devtools: str, cookie: Cookie, page: str) -> None:
+    await walk(engine, devtools, f"/admin/{page}", page.replace("/", "-").replace("?", "-"), cookie=cookie)
+
+
+async def test_one_oauth_app(engine: EngineProcess, devtools: str, cookie: Cookie) -> None:
+    async def then(tab: Tab) -> None:
+        await tab.click("Test the app")
+        assert "The provider can be reached" in await tab.text()
+
+    app = json.loads(engine.request("GET", "/v1/oauth2").body)["apps"][1]["id"]
+    await walk(engine, devtools, f"/admin/settings/oauth-apps/{app}", "oauth-app", cookie=cookie, then=then)
+
+
+@pytest.mark.parametrize("page", ["tokens", "oauth-apps"])
+async def test_nothing_there_yet(empty: EngineProcess, devtools: str, empty_cookie: Cookie, page: str) -> None:
+    await walk(empty, devtools, f"/admin/settings/{page}", f"empty-{page}", cookie=empty_cookie)
