@@ -73,7 +73,7 @@ async def create(context: Context, body: TokenCreate, *, caller: Token | None = 
         lifetime = body.expires.timestamp() - context.world.now()
         if lifetime <= 0:
             raise invalid("expires", "must be in the future")
-    scopes = list(dict.fromkeys(body.scopes))
+    scopes: list[str] = [*dict.fromkeys(body.scopes)]
 
     def issue(tx: Tx) -> tuple[str, Token]:
         return tokens.issue(tx, body.description, scopes, context.world, account, lifetime)
