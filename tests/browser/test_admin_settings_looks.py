@@ -19,6 +19,10 @@ pytestmark = [
 ]
 
 Cookie = tuple[str, str]
+CONTENT = {
+    "subject": "Order {{params.order}}",
+    "html": "<h1 style='color:teal'>Hello {{params.name}}</h1><p>Your order has shipped.</p>{{{params.raw}}}",
+}
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,13 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
             "redirectUrl": f"{engine.url}/oauth",
         }
         assert engine.request("POST", "/v1/oauth2", app).status == 200
+        gateway = {"gateway": None, "name": name, "host": "127.0.0.1", "port": 9, "user": name[:100], "pass": "x"}
+        assert engine.request("POST", "/v1/gateway", gateway).status == 200
+        template = {"account": None, "name": name, "description": name, "content": CONTENT}
+        assert engine.request("POST", "/v1/templates/template", template).status == 200
+    for address in ("ann@example.com", f"{'w' * 64}@example.com"):
+        blocked = {"account": "orders", "recipient": address, "reason": HOSTILE}
+        assert engine.request("POST", "/v1/blocklist/newsletter", blocked).status == 200
     yield engine
     engine.kill9()
     assert "Traceback" not in engine.log
@@ -105,6 +116,54 @@ async def test_one_oauth_app(engine: EngineProcess, devtools: str, cookie: Cooki
     await walk(engine, devtools, f"/admin/settings/oauth-apps/{app}", "oauth-app", cookie=cookie, then=then)
 
 
-@pytest.mark.parametrize("page", ["tokens", "oauth-apps"])
+PAGES = ["settings/gateways", "settings/queue", "settings/api", "templates", "suppression"]
+
+
+@pytest.mark.parametrize("page", [*PAGES, "suppression/newsletter", "settings/api/post_v1_templates_template"])
+async def test_pages(engine: EngineProcess, devtools: str, cookie: Cookie, page: str) -> None:
+    await walk(engine, devtools, f"/admin/{page}", page.replace("/", "-"), cookie=cookie)
+
+
+async def test_one_gateway(engine: EngineProcess, devtools: str, cookie: Cookie) -> None:
+    async def then(tab: Tab) -> None:
+        await tab.ask("document.querySelector('details.confirm').open = true")
+
+    gateway = json.loads(engine.request("GET", "/v1/gateways").body)["gateways"][1]["gateway"]
+    await walk(engine, devtools, f"/admin/settings/gateways/{gateway}", "gateway", cookie=cookie, then=then)
+
+
+async def test_one_template(engine: EngineProcess, devtools: str, cookie: Cookie) -> None:
+    async def then(tab: Tab) -> None:
+        await tab.type("p.name", "<b>Bob")
+        await tab.click("Show")
+        assert "taken" not in await tab.ask("document.title")
+
+    template = json.loads(engine.request("GET", "/v1/templates").body)["templates"][0]["id"]
+    raw = "%3Cscript%3Etop.document.title='taken'%3C/script%3E"
+    url = f"/admin/templates/{template}"
+    await walk(engine, devtools, url, "template", cookie=cookie, then=then)
+    async with driven(devtools) as browser:
+        tab = await browser.tab()
+        await sign_in(tab, engine, cookie)
+        await tab.go(f"{engine.url}{url}?p.raw={raw}")
+        assert "taken" not in await tab.ask("document.title")
+
+
+async def test_trying_asks_before_it_changes(engine: EngineProcess, devtools: str, cookie: Cookie) -> None:
+    async with driven(devtools) as browser:
+        for phone in (True, False):
+            tab = await browser.tab(phone=phone)
+            await sign_in(tab, engine, cookie)
+            await tab.go(f"{engine.url}/admin/settings/api/delete_v1_blocklist_listId")
+            await tab.type("path.listId", "newsletter")
+            await tab.type("query.recipient", "nobody@example.com")
+            await tab.click("Try it …")
+            await look_at(tab, f"admin-api-ask-{'phone' if phone else 'desktop'}")
+            await tab.click("Do it")
+            assert '"deleted": false' in await tab.text()
+            await look_at(tab, f"admin-api-answer-{'phone' if phone else 'desktop'}")
+
+
+@pytest.mark.parametrize("page", ["settings/tokens", "settings/oauth-apps", *PAGES])
 async def test_nothing_there_yet(empty: EngineProcess, devtools: str, empty_cookie: Cookie, page: str) -> None:
-    await walk(empty, devtools, f"/admin/settings/{page}", f"empty-{page}", cookie=empty_cookie)
+    await walk(empty, devtools, f"/admin/{page}", f"empty-{page.replace('/', '-')}", cookie=empty_cookie)
