@@ -134,14 +134,15 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         WrongTokens(),
     )
     room = Room(config.http.bodies, Path(config.store.path), world)
+    choice = GatewayChoice(gateways.host_of)
     submissions = Submissions(
         Composer(bodies.heavy, world),
         References(store, settings, config.http.max_body, room, bodies.heavy, world),
-        MailLinks(settings, link_keys, store),
+        MailLinks(settings, link_keys, choice, store),
         Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
         routes,
         lambda: settings.values.delivery_attempts or config.retry.attempts,
-        GatewayChoice(lambda gateway: gateways.get(gateway) is not None),
+        choice,
         OnDoubt(config.queue.on_doubt),
         world,
     )

@@ -163,6 +163,11 @@ class Account:
         return None if waiting is None else self.sign_in.waiting(waiting)
 
     @property
+    def may_send_now(self) -> int | None:
+        """How many messages the account's rate limit allows now; None if it has none."""
+        return self._lane.left
+
+    @property
     def reconnecting(self) -> bool:
         """Whether the account's connections are about to be closed and opened again."""
         return self._changed.is_set()

@@ -60,11 +60,12 @@ class ProtocolLog(Trace):
         self._entries.append(msgspec.json.encode(entry))
         self._written += 1
 
-    def text(self) -> bytes:
-        """The whole log, one object on each line; the first says how many lines were dropped, if any."""
-        dropped = self._written - len(self._entries)
+    def text(self, last: int = LINES) -> bytes:
+        """The `last` lines, one object on each line; the first says how many come before them, if any do."""
+        entries = list(self._entries)[-last:]
+        dropped = self._written - len(entries)
         first = [msgspec.json.encode({"level": _INFO, "msg": f"{dropped} lines dropped"})] if dropped else []
-        return b"".join(line + b"\n" for line in (*first, *self._entries))
+        return b"".join(line + b"\n" for line in (*first, *entries))
 
     def _write(self, prefix: str, text: str) -> None:
         self.put("", prefix, text)

@@ -171,7 +171,8 @@ def servers(record: Registration, app: App | None = None) -> Servers:
             user = credentials.user if credentials is not None else ""
             signs_in = wants_token(record, endpoint)
             asks = asks_auth_server(record, name)
-            named[name] = Server(name, endpoint.host, endpoint.port, endpoint.secure, user, signs_in, asks)
+            given = not (signs_in or asks) and credentials is not None and bool(credentials.access_token)
+            named[name] = Server(name, endpoint.host, endpoint.port, endpoint.secure, user, signs_in, asks, given)
             if signs_in or (credentials is not None and credentials.access_token):
                 tokens.append(name)
     return Servers(named.get("imap"), named.get("smtp"), frozenset(tokens), is_sandbox(record))

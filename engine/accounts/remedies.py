@@ -36,6 +36,7 @@ class Server(msgspec.Struct, frozen=True):
     """One server of an account. `member` is its name in a registration; `user` is empty without a login.
 
     `signs_in`: it gets the access tokens of the account's OAuth2 sign-in. `asks`: it gets what the auth server says.
+    `given_token`: it gets an access token that stands in the registration, in place of a password.
     """
 
     member: str
@@ -45,6 +46,7 @@ class Server(msgspec.Struct, frozen=True):
     user: str = ""
     signs_in: bool = False
     asks: bool = False
+    given_token: bool = False
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -58,7 +60,7 @@ class Server(msgspec.Struct, frozen=True):
     def login(self) -> str:
         """The members that hold its login."""
         at = self.member if self.member == GATEWAY else f"{self.member}.auth"
-        return f"{at}.user and {at}.pass"
+        return f"{at}.user and {at}.{'accessToken' if self.given_token else 'pass'}"
 
 
 class Servers(msgspec.Struct, frozen=True):
@@ -108,10 +110,17 @@ def _refused(text: str, server: Server, *, temporary: bool) -> str:
             f"{server} refuses the login that the auth server gave. Have authServer (POST /v1/settings) answer with "
             f"credentials that open this mailbox over {server.protocol}."
         )
+    if text.startswith("The server offers") and server.given_token:
+        return f"{server} offers no way to log in with an access token. It may require TLS ({member}.secure)."
     if text.startswith("The server offers"):
         return (
             f"{server} offers no way to log in that fits {server.login}. It may require TLS ({member}.secure), or "
             "an access token instead of a password."
+        )
+    if server.given_token:
+        return (
+            f"{server} refuses the access token of {server.user}: it may have expired, or be for another mailbox. "
+            f"Correct {server.login}, or register the account with oauth2, so that the engine renews its tokens."
         )
     user = server.user or "this user"
     return f"{server} refuses the login of {user}. Correct {server.login}."

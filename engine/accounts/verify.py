@@ -101,7 +101,8 @@ async def _note(
 ) -> None:
     credentials = endpoint.credentials
     user = credentials.user if credentials is not None else ""
-    server = Server(name, endpoint.host, endpoint.port, endpoint.secure, user)
+    given_token = credentials is not None and bool(credentials.access_token)
+    server = Server(name, endpoint.host, endpoint.port, endpoint.secure, user, given_token=given_token)
     silent = NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", "No answer in time")
     outcomes[name] = replace(_imap_failure(silent), description=remedies.of_error(silent, server))
     refused, response = False, None

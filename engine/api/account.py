@@ -365,7 +365,12 @@ def _sending(account: Account) -> Sending:
         return Sending(state=AccountState.UNSET.value)
     sending = account.status.sending
     error = sending["lastError"]
-    return replace(shown(Sending, sending), last_error=shown(LastError, error) if error is not None else None)
+    left = account.may_send_now
+    return replace(
+        shown(Sending, sending),
+        last_error=shown(LastError, error) if error is not None else None,
+        left=UNSET if left is None else left,
+    )
 
 
 def _off(server: object) -> bool | UnsetType:

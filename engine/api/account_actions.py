@@ -27,6 +27,7 @@ from engine.schema.account_actions import (
     AutoconfigQuery,
     Flush,
     Flushed,
+    LogQuery,
     Reconnect,
     Reconnected,
     Sync,
@@ -99,7 +100,7 @@ async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
 
 
 @operation("GET", "/v1/logs/{account}", access=Access.PATH, scope="api", tags=_TAGS, media="text/plain")
-async def logs(context: Context, account: AccountId) -> Response:
+async def logs(context: Context, account: AccountId, query: LogQuery) -> Response:
     """Read the protocol log of an account.
 
     For an account registered with `logs: true`, this is the IMAP dialogue, and the SMTP dialogue of each attempt below
@@ -109,7 +110,7 @@ async def logs(context: Context, account: AccountId) -> Response:
     """
     log = find_account(context, account).log
     return Response(
-        b"" if log is None else log.text(),
+        b"" if log is None else log.text(query.lines),
         content_type="text/plain; charset=utf-8",
         headers={"Cache-Control": "no-cache", "Content-Disposition": 'attachment; filename="logs.txt"'},
     )

@@ -55,6 +55,7 @@ async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
         account=query.account,
         state=query.state,
         ended=query.state is not None and State(query.state) in ENDED,
+        recipient=query.recipient,
         first=query.page * query.page_size,
         limit=query.page_size,
     )

@@ -46,7 +46,7 @@ from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.merge import Failed, MergeRenderer, Prepared, prepare_merge
 from engine.submission.reference import Referenced
 from engine.submission.template import Rendering, Variables, params_of
-from engine.submission.terms import terms_of
+from engine.submission.terms import Terms, terms_of
 
 ANY_QUERY = SubmitQuery()
 PIECE = 256 * 1024
@@ -117,8 +117,9 @@ async def submit(
         async with submissions.references.read(found, body, headers.seconds) as referenced:
             prepared = await prepare_merge(submissions, found, body, terms, referenced, render)
             return await _merged(context, prepared, _shown(referenced), key, fingerprint, rehearsal=body.dry_run)
-    content = await _rendered(context, found, body)
-    async with submissions.references.read(found, content, headers.seconds) as referenced:
+    rendering = await _rendering(context, found, body)
+    async with submissions.references.read(found, body, headers.seconds) as referenced:
+        content = body if rendering is None else await _rendered(context, found, body, terms, referenced, rendering)
         incoming = await submissions.prepare(found, content, terms, referenced)
         for reason in submissions.links.skipped(found.id, terms, incoming.recipients).values():
             return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
@@ -191,16 +192,32 @@ def _result(prepared: Prepared, reference: ReferenceShown | UnsetType, *, queued
             )
 
 
-async def _rendered(context: Context, account: Account, body: Submit) -> Submit:
-    """The submission with its texts rendered. Raises `Problem` 404 for an unknown template, 422 for a faulty one."""
-    rendering = await Rendering.of(body, _template(context, account, body), context.world)
-    if rendering is None:
-        return body
-    return await rendering.content(body, _variables(context, account, body), params_of(body), context.world)
+async def _rendering(context: Context, account: Account, body: Submit) -> Rendering | None:
+    """The texts of a submission, compiled; None if they are taken as they are.
+
+    Those for a list are templates unless `render` is `false`. Raises `Problem` 404 for an unknown template, 422 for a
+    faulty one.
+    """
+    if not (body.render or body.template or body.list_id or body.preview_text):
+        return None
+    if body.list_id and body.raw is UNSET and body.render in (UNSET, None):
+        body = replace(body, render=Render())
+    return await Rendering.of(body, _template(context, account, body), context.world)
+
+
+async def _rendered(
+    context: Context, account: Account, body: Submit, terms: Terms, found: Referenced, rendering: Rendering
+) -> Submit:
+    """The submission with its texts rendered. Raises `Problem` 422 for what cannot be rendered."""
+    variables = _variables(context, account, body)
+    if terms.list_id is not None and body.raw is UNSET:
+        message_id, recipient = await context.submissions.for_list(account, body, terms, found)
+        body, variables = replace(body, message_id=message_id), variables._replace(recipient=recipient)
+    return await rendering.content(body, variables, params_of(body), context.world)
 
 
 async def _merge_renderer(context: Context, account: Account, body: Submit) -> MergeRenderer | None:
-    """What renders the texts for an entry of a merge; None if all get the same. Raises as `_rendered` does.
+    """What renders the texts for an entry of a merge; None if all get the same. Raises as `_rendering` does.
 
     There is no `render` beside a merge: the texts are templates if an entry has parameters, or the merge is of a list.
     """

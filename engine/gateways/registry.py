@@ -56,6 +56,13 @@ class Gateways:
         """The gateway with this id."""
         return self._running.get(gateway)
 
+    def host_of(self, gateway: str) -> str | None:
+        """The host of the gateway with this id, "" if its record cannot be read; None if there is none."""
+        running = self._running.get(gateway)
+        if running is None:
+            return None
+        return running.record.host if running.record is not None else ""
+
     def every(self) -> list[RunningGateway]:
         """All gateways, oldest first."""
         return list(self._running.values())

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 from quart import Response, has_websocket_context, request, websocket
+from quart.globals import request_ctx
+from quart.wrappers import Request as HttpRequest
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -130,31 +132,35 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
     changes = operation.method != "GET"
     takes_query, takes_caller = "query" in operation.takes, "caller" in operation.takes
     headers = operation.headers
-    header_names = [each.encode_name for each in msgspec.structs.fields(headers)] if headers else []
+    header_names = {each.encode_name.lower(): each.encode_name for each in _fields(headers)}
 
-    async def answer(path: dict[str, str], caller: Token | None, body: RequestBody) -> Response:
+    async def answer(asked: HttpRequest, path: dict[str, str], caller: Token | None, body: RequestBody) -> Response:
         arguments: dict[str, Any] = {}
         if operation.body is None:
-            if has_body(request):
-                await body.arrive(request, limit)
-            return await made_of(path, caller, arguments)
-        arrived = await body.arrive(request, limit)
+            if has_body(asked):
+                await body.arrive(asked, limit)
+            return await made_of(asked, path, caller, arguments)
+        arrived = await body.arrive(asked, limit)
         async with front.bodies.heavy.large() if arrived.is_large else nullcontext():
             arguments["body"] = await _decoded(front, operation.body, arrived)
-            return await made_of(path, caller, arguments)
+            return await made_of(asked, path, caller, arguments)
 
-    async def made_of(path: dict[str, str], caller: Token | None, arguments: dict[str, Any]) -> Response:
-        query = _query(request, operation, caller)
+    async def made_of(
+        asked: HttpRequest, path: dict[str, str], caller: Token | None, arguments: dict[str, Any]
+    ) -> Response:
+        query = _query(asked, operation, caller)
         if takes_query:
             arguments["query"] = query
         if headers is not None:
-            given = [(name, request.headers[name]) for name in header_names if name in request.headers]
+            # Of a repeated header the first counts. To look up one that is missing takes longer than to pass all.
+            given = [(name.lower(), value) for name, value in reversed(list(asked.headers))]
+            given = [(header_names[name], value) for name, value in given if name in header_names]
             arguments["headers"] = decode_query(headers, given)
         if takes_caller:
             arguments["caller"] = caller
         made = await handler(front, *path.values(), **arguments)
         if change is not None and caller is not None:
-            address = None if caller is OWNER else door.addresses.of(request)
+            address = None if caller is OWNER else door.addresses.of(asked)
             await record(store, front.world, change, caller, address, path, made)
         if isinstance(made, Response):
             return made
@@ -165,18 +171,23 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
             must_be_well(store)
         elif store.failed:
             raise StorageFailed(FAILED)
+        asked = request_ctx.request
         caller = None
         if operation.scope is not None:
-            caller = door.require(request, operation.scope)
+            caller = door.require(asked, operation.scope)
         ids = {name: path_id(raw) for name, raw in path.items()}
         enter(operation.access, caller, ids)
         holder = "" if caller is None else caller.hash
         with front.requests.hold(holder), front.bodies.of(holder) as body:
-            answered = await answer(ids, caller, body)
+            answered = await answer(asked, ids, caller, body)
         log.debug("%s: %d", operation.name, answered.status_code)
         return answered
 
     return view
+
+
+def _fields(kind: type[Request] | None) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return () if kind is None else msgspec.structs.fields(kind)
 
 
 def _stream(front: Front, door: Door, operation: Operation) -> Callable[..., Awaitable[None]]:

@@ -106,14 +106,15 @@ class RequestBody:
         `http.body_timeout`, or it arrives too slowly; 415 if it is compressed; 503 if too many bodies are in memory.
         Cancelled: what has arrived is dropped.
         """
-        encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+        head = {name.lower(): value for name, value in request.headers}
+        encoding = head.get("content-encoding", "").strip().lower()
         if encoding not in ("identity", ""):
             raise Problem(415, "A request must not have a Content-Encoding: send the body uncompressed")
         declared = request.content_length or 0
         if declared > limit:
             raise _too_long(limit)
         self._bodies.refuse_unless_room(self._token, declared)
-        if "Expect" in request.headers:
+        if "expect" in head:
             await request.scope["state"][GO_ON]()
         self._arrived = body = ArrivingBody(self._bodies.folder, self._bodies.world)
         pace = TransferRate(request.body_timeout or 0, self._bodies.slowest)

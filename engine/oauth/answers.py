@@ -7,6 +7,7 @@ answer without a token raises `TokenError`.
 from __future__ import annotations
 
 import base64
+import json
 import math
 from typing import Any
 from urllib.parse import parse_qs
@@ -93,6 +94,19 @@ def read_members(body: bytes) -> dict[str, Any]:
     return _members(body)
 
 
+def read_json(text: str) -> Any:
+    """Any JSON; a number that no float holds (`1e400`) is None. Raises `ValueError`, `RecursionError`."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.ValidationError:
+        # It refuses the whole text for such a number, but writes infinity as null.
+        return msgspec.json.decode(msgspec.json.encode(json.loads(text, parse_int=_whole)))
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
 def read_endpoints(body: bytes, issuer: str) -> Endpoints:
     """Read an issuer's discovery document (OpenID Connect Discovery 1.0 section 4). Raises `ValueError`."""
     members = _members(body)
@@ -134,7 +148,7 @@ def claims_of(id_token: str) -> dict[str, Any]:
         raise ValueError("it is no signed token")
     payload = parts[1]
     try:
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        claims = read_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode())
     except (ValueError, RecursionError) as error:
         raise ValueError("it cannot be read") from error
     if not isinstance(claims, dict):
@@ -156,7 +170,7 @@ def _members(body: bytes) -> dict[str, Any]:
     # A byte order mark, or a description in another charset, costs only itself.
     text = body.decode("utf-8-sig", "replace")
     try:
-        found = msgspec.json.decode(text)
+        found = read_json(text)
     except (ValueError, RecursionError):
         found = None
         # Some providers answer with a form, whatever was requested.
@@ -174,7 +188,7 @@ def _token(members: dict[str, Any], name: str) -> str | None:
 def _seconds(value: Any) -> float | None:
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return min(seconds, LONGEST_LIFE) if math.isfinite(seconds) and seconds > 0 else None
 

@@ -23,6 +23,7 @@ import msgspec
 import trio
 
 from engine.errors import NetworkError, ProtocolError
+from engine.oauth.answers import read_json
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.http_client import HttpAnswer, Wire
 from engine.retry_after import seconds as retry_after_seconds
@@ -123,7 +124,7 @@ class AuthServer:
 
     def _read(self, answer: HttpAnswer, request: dict[str, Any]) -> Given:
         try:
-            members = msgspec.json.decode(answer.body)
+            members = read_json(answer.body.decode())
             if not isinstance(members, dict):
                 raise ValueError("is no JSON object")
             user = _text(members, ("user",), LONGEST_USER)
@@ -135,7 +136,7 @@ class AuthServer:
                 raise ValueError("holds neither accessToken nor pass")
         except (ValueError, RecursionError) as error:
             # What the decoder says may quote the answer.
-            why = "is no JSON" if isinstance(error, (msgspec.DecodeError, RecursionError)) else str(error)
+            why = str(error) if type(error) is ValueError else "is no JSON"
             raise TokenError(
                 Trouble.PASSING,
                 f"What the auth server answered {why}",
@@ -196,7 +197,7 @@ def _seconds(value: Any) -> float | None:
         return None
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return seconds if math.isfinite(seconds) else None
 

@@ -189,7 +189,7 @@ def _check_claims(claims: Mapping[str, Any], app: App, pending: Pending, now: fl
     if app.client_id not in (audience if isinstance(audience, list) else [audience]):
         raise ValueError("it is for another client")
     expires = claims.get("exp")
-    if not isinstance(expires, int | float) or expires + CLOCK_SKEW < now:
+    if not isinstance(expires, int | float) or expires < now - CLOCK_SKEW:
         raise ValueError("it has expired")
     nonce = claims.get("nonce")
     if not isinstance(nonce, str) or not _same(nonce, pending.nonce):

@@ -186,6 +186,11 @@ class Lane:
         return None
 
     @property
+    def left(self) -> int | None:
+        """How many attempts the rate limit allows now; None if there is no limit."""
+        return self._pace.left(trio.current_time())
+
+    @property
     def knocks(self) -> bool:
         """Whether it is backing off with a due message, and so will contact the server again unprompted."""
         return self._backoff.verdict is not None and self._agenda.is_due()

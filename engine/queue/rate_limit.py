@@ -62,11 +62,21 @@ class SendingRate:
         """When the next attempt may begin; at or before `now` if it may begin at once."""
         ready = self._next
         if self.limit is not None:
-            while self._window and self._window[0] <= now - self.limit.seconds:
-                self._window.popleft()
+            self._forget(now, self.limit)
             if len(self._window) >= self.limit.messages:
                 ready = max(ready, self._window[-self.limit.messages] + self.limit.seconds)
         return ready
+
+    def left(self, now: float) -> int | None:
+        """How many attempts the limit still allows at `now`; None if there is no limit."""
+        if self.limit is None:
+            return None
+        self._forget(now, self.limit)
+        return max(0, self.limit.messages - len(self._window))
+
+    def _forget(self, now: float, limit: SendingLimit) -> None:
+        while self._window and self._window[0] <= now - limit.seconds:
+            self._window.popleft()
 
     def began(self, at: float) -> None:
         """Count an attempt that began at `at`."""

@@ -64,6 +64,14 @@ class Flushed(Response, frozen=True, kw_only=True):
     flush: Annotated[bool, Meta(description=_DONE)]
 
 
+class LogQuery(Request, frozen=True, kw_only=True):
+    """How much of a protocol log."""
+
+    lines: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000)], Meta(description="The most lines, the newest ones. Absent: 10000.")
+    ] = 10_000
+
+
 class VerifyAccount(Request, frozen=True, kw_only=True):
     """The servers to log in to."""
 

@@ -66,6 +66,12 @@ class Sending(Response, frozen=True, kw_only=True):
     ]
     since: Annotated[When | UnsetType, Meta(description="When this state began. Absent: it is `unset`.")] = UNSET
     last_error: Annotated[LastError | None, Meta(description="Why the account cannot send. `null`: it can.")] = None
+    left: Annotated[
+        int | UnsetType,
+        Meta(
+            description="How many messages `smtp.rateLimit` lets it send now. Absent: there is no limit.", examples=[17]
+        ),
+    ] = UNSET
 
 
 class FolderError(Response, frozen=True, kw_only=True):

@@ -52,6 +52,13 @@ class OutboxQuery(PageQuery, frozen=True, kw_only=True):
             "ended, in the order in which they are due."
         ),
     ] = None
+    recipient: Annotated[
+        Filled256 | None,
+        Meta(
+            description="Only messages with a recipient whose address begins like this, in upper or lower case. "
+            "Absent: to anyone."
+        ),
+    ] = None
 
 
 class EnvelopeShown(Response, frozen=True, kw_only=True):

@@ -369,7 +369,8 @@ class Submit(Content, frozen=True, kw_only=True):
         Meta(
             description="The list to which the message goes: it gets `List-ID`, `List-Unsubscribe` and "
             "`List-Unsubscribe-Post`, and is not sent to a recipient on the blocklist of this name. The message must "
-            "have exactly one recipient, and the setting `serviceUrl` a public URL (`docs/lists-and-tracking.md`). "
+            "have exactly one recipient, and the setting `serviceUrl` a public URL (`docs/lists-and-tracking.md`). Its "
+            "texts are templates, which may name `rcpt.unsubscribeUrl`, unless `render` is `false`. "
             "Absent: it goes to no list.",
             examples=["newsletter"],
         ),
@@ -421,7 +422,7 @@ class Submit(Content, frozen=True, kw_only=True):
         Meta(
             description="Render `subject`, `text`, `html` and `previewText` as Handlebars templates "
             "(`docs/templates.md`). `false`, `null` or absent: take them as they are; but only `false` leaves the "
-            "texts of a `template` as they are."
+            "texts of a `template`, and those for a `listId`, as they are."
         ),
     ] = UNSET
     dry_run: Annotated[

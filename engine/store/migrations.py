@@ -175,4 +175,10 @@ MIGRATIONS: tuple[str, ...] = (
         expires REAL NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    -- What pages of the outbox read: the state beside the due time, and messages by a recipient.
+    DROP INDEX message_open;
+    CREATE INDEX message_open ON message (account, next_at, state) WHERE ended IS NULL;
+    CREATE INDEX recipient_by_address ON recipient (address COLLATE NOCASE);
+    """,
 )

@@ -16,6 +16,9 @@ from engine.model.message import Message, Recipient
 from engine.model.message_states import State
 from engine.store import messages
 
+_LAST = chr(0x10FFFF)
+"""After every character that an address has."""
+
 
 class Counts(msgspec.Struct, frozen=True):
     """Messages that have not ended: being sent, due now, due later. `oldest`: since when the first is due."""
@@ -27,17 +30,33 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 def page(
-    db: sqlite3.Connection, *, account: str | None, state: str | None, ended: bool, first: int, limit: int
+    db: sqlite3.Connection,
+    *,
+    account: str | None,
+    state: str | None,
+    ended: bool,
+    recipient: str | None = None,
+    first: int,
+    limit: int,
 ) -> tuple[int, list[Message]]:
-    """The number of matching messages, and at most `limit` of them from the `first`-th on (counted from 0)."""
+    """The number of matching messages, and at most `limit` of them from the `first`-th on (counted from 0).
+
+    `recipient` is what one of their addresses begins with, in upper or lower case.
+    """
     where, arguments = ["ended IS NOT NULL" if ended else "ended IS NULL"], list[Any]()
     for column, value in (("state", state), ("account", account)):
         if value is not None:
             where.append(f"{column} = ?")
             arguments.append(value)
-    source = (
-        f"FROM message INDEXED BY {'message_ended_by_state' if ended else 'message_open'} WHERE {' AND '.join(where)}"
-    )
+    index = f"INDEXED BY {'message_ended_by_state' if ended else 'message_open'}"
+    if recipient is not None:
+        # What few addresses begin with finds few messages; a scan of the others' index would cost more.
+        index = ""
+        where.append(
+            "id IN (SELECT message FROM recipient WHERE address >= ? COLLATE NOCASE AND address < ? COLLATE NOCASE)"
+        )
+        arguments += recipient, f"{recipient}{_LAST}"
+    source = f"FROM message {index} WHERE {' AND '.join(where)}"
     (total,) = db.execute(f"SELECT count(*) {source}", arguments).fetchone()
     order = "id DESC" if ended else "next_at, id"
     ids = db.execute(f"SELECT id {source} ORDER BY {order} LIMIT ? OFFSET ?", (*arguments, limit, first)).fetchall()

@@ -8,11 +8,15 @@ from msgspec import UnsetType
 
 
 class GatewayChoice:
-    """Chooses for all messages. `exists`: whether there is a gateway with this id."""
+    """Chooses for all messages. `host_of` returns a gateway's host: "" if unreadable, None if there is no gateway."""
 
-    def __init__(self, exists: Callable[[str], bool]) -> None:
-        self._exists = exists
+    def __init__(self, host_of: Callable[[str], str | None]) -> None:
+        self._host_of = host_of
 
     def of(self, asked: str | UnsetType | None) -> str | None:
         """The gateway to send through; None for the account's own server, also in place of one that does not exist."""
-        return asked if asked and self._exists(asked) else None
+        return asked if asked and self._host_of(asked) is not None else None
+
+    def host(self, asked: str | None) -> str | None:
+        """The host of that gateway, "" if it cannot be read; None for the account's own server."""
+        return self._host_of(asked) if asked else None

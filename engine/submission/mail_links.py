@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from engine.accounts.account import Account
 from engine.accounts.registration import is_sandbox
 from engine.field_errors import invalid
+from engine.mail.addresses import Address
 from engine.mail.compose import Composed, Draft
 from engine.mail.header_reading import raw_fields
 from engine.mail.header_writing import HeaderError
@@ -28,6 +29,7 @@ from engine.signed_links import LinkKeys, query_of
 from engine.store import blocklists
 from engine.store.writer import Store
 from engine.submission.envelope import envelope_of
+from engine.submission.gateway_choice import GatewayChoice
 from engine.submission.mailing_lists import (
     FIELD,
     Leaving,
@@ -88,11 +90,22 @@ class OwnLinks(NamedTuple):
         leaving = Leaving("unsub", self.account, self.terms.list_id, recipient, message_id, self.terms.own_list)
         return unsubscribe_link(self.base, leaving, self.sign)
 
-    def _with_list(self, draft: Draft, list_id: str, message_id: str) -> Draft:
+    def variables(self, recipient: Address, message_id: str) -> dict[str, str]:
+        """What templates may name as `rcpt`. Raises `HeaderError` as `unsubscribe_url` does."""
+        found = {"name": recipient.name, "address": recipient.address}
+        url = self.unsubscribe_url(recipient.address, message_id)
+        return found if url is None else found | {"unsubscribeUrl": url}
+
+    def only_recipient(self, draft: Draft) -> Address:
+        """The one who gets a message to a list. Raises `HeaderError` if that is nobody or several."""
         recipients = envelope_of(draft, self.terms).recipients
         if len(recipients) != 1:
             raise HeaderError(FIELD, "needs exactly one recipient: the link for unsubscribing is for one")
-        link = self.unsubscribe_url(recipients[0], message_id)
+        shown = (each for each in (*draft.to, *draft.cc, *draft.bcc) if each.address == recipients[0])
+        return next(shown, Address(recipients[0]))
+
+    def _with_list(self, draft: Draft, list_id: str, message_id: str) -> Draft:
+        link = self.unsubscribe_url(self.only_recipient(draft).address, message_id)
         if self.base is None or link is None:
             return draft
         return replace(draft, headers=with_list_fields(draft.headers, list_fields(list_id, self.base, link)))
@@ -113,9 +126,10 @@ class OwnLinks(NamedTuple):
 class MailLinks:
     """Knows where links lead to, and signs them with the engine's own key, which no change of settings voids."""
 
-    def __init__(self, settings: SettingsBook, keys: LinkKeys, store: Store) -> None:
+    def __init__(self, settings: SettingsBook, keys: LinkKeys, gateways: GatewayChoice, store: Store) -> None:
         self._settings = settings
         self._keys = keys
+        self._gateways = gateways
         self._store = store
 
     async def of(self, account: Account, terms: Terms) -> OwnLinks:
@@ -130,24 +144,26 @@ class MailLinks:
         clicks = tracks and _first(terms.track_clicks, values.track_clicks, values.track_sent_messages)
         if terms.list_id is None and not (opens or clicks):
             return OwnLinks(account.id, terms, None, False, False, _no_sign)
-        base = base_of(url or "") if terms.list_id is None else _list_base(account, url)
+        base = base_of(url or "") if terms.list_id is None else self._list_base(account, terms, url)
         sign = functools.partial(query_of, key=await self._keys.own())
         return OwnLinks(account.id, terms, base, opens, clicks, sign)
+
+    def _list_base(self, account: Account, terms: Terms, url: str | None) -> str:
+        host = self._gateways.host(terms.gateway)
+        near = bool(host) and not is_public(host or "")
+        if host is None:
+            server = account.record.smtp
+            near = is_sandbox(account.record) or (isinstance(server, SmtpServer) and not is_public(server.host))
+        try:
+            return public_base(url, near=near)
+        except HeaderError as error:
+            raise invalid(error.field, error.reason) from error
 
     def skipped(self, account: str, terms: Terms, recipients: Sequence[str]) -> dict[str, str]:
         """Those of `recipients` to whom no mail of the account on these terms is sent, and why."""
         if terms.list_id is None:
             return {}
         return blocklists.reasons(self._store.reader, account, terms.list_id, recipients)
-
-
-def _list_base(account: Account, url: str | None) -> str:
-    server = account.record.smtp
-    near = isinstance(server, SmtpServer) and not is_public(server.host)
-    try:
-        return public_base(url, near=near or is_sandbox(account.record))
-    except HeaderError as error:
-        raise invalid(error.field, error.reason) from error
 
 
 def _first(*choices: bool | None) -> bool:

@@ -29,7 +29,6 @@ from engine.schema.submit import Content as SubmitContent
 from engine.schema.submit import MergeEntry, Submit
 from engine.submission.composer import Composer
 from engine.submission.draft import address_of, draft_of, size_of
-from engine.submission.mail_links import OwnLinks
 from engine.submission.reference import NOTHING as NOTHING_READ
 from engine.submission.reference import Referenced
 from engine.submission.submissions import Submissions, after_of
@@ -95,7 +94,9 @@ async def prepare_merge(
         try:
             own = draft
             if render is not None:
-                own = draft_of(account.record, await render(entry, _recipient(entry, links, message_id)), found)
+                own = draft_of(
+                    account.record, await render(entry, links.variables(address_of(entry.to), message_id)), found
+                )
                 if own.attachments == draft.attachments:
                     own = replace(own, attachments=draft.attachments)
             own = replace(own, to=(address_of(entry.to),), cc=(), bcc=())
@@ -113,13 +114,6 @@ async def prepare_merge(
         incoming = submissions.incoming(account, own, composed, message_id, own_terms, after_of(found))
         prepared.append(Prepared(entry, incoming))
     return prepared
-
-
-def _recipient(entry: MergeEntry, links: OwnLinks, message_id: str) -> dict[str, str]:
-    """What the texts for an entry may name of its recipient."""
-    found = {"name": entry.to.name, "address": entry.to.address}
-    url = links.unsubscribe_url(entry.to.address, message_id)
-    return found if url is None else found | {"unsubscribeUrl": url}
 
 
 class Contents:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -106,8 +106,7 @@ class References:
         self._heavy = heavy
         self._world = world
 
-    @asynccontextmanager
-    async def read(self, account: Account, content: Content, seconds: float) -> AsyncIterator[Referenced]:
+    def read(self, account: Account, content: Content, seconds: float) -> AbstractAsyncContextManager[Referenced]:
         """Read what `content` refers to; its files are held in memory until the block ends.
 
         While it reads, another large request may have its turn; for the block this one waits for one again if it is
@@ -119,8 +118,11 @@ class References:
         """
         asked = _asked(content, account.record, self._settings.values)
         if asked.reference is None and not asked.files:
-            yield NOTHING
-            return
+            return nullcontext(NOTHING)
+        return self._reading(account, asked, seconds)
+
+    @asynccontextmanager
+    async def _reading(self, account: Account, asked: _Asked, seconds: float) -> AsyncIterator[Referenced]:
         if not account.has_imap:
             raise Problem(400, "The account has no mailbox to refer to", code="ReferenceNotSupported")
         with self._room.share(self._most) as share:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from engine.accounts.account import Account
 from engine.accounts.proxy_choice import Routes
@@ -94,6 +95,22 @@ class Submissions:
         if not incoming.recipients:
             raise invalid("to", "is required")
         return incoming
+
+    async def for_list(
+        self, account: Account, content: Content, terms: Terms, found: Referenced
+    ) -> tuple[str, dict[str, str]]:
+        """The Message-ID of a message to a list, and what its templates may name as `rcpt`: the link names both.
+
+        Raises `Problem` 400 if no URL leads here, or the message has not exactly one recipient.
+        """
+        bare = replace(content, text=UNSET, html=UNSET, attachments=())
+        draft = draft_of(account.record, bare, replace(found, quote=None, carried=(), attached={}))
+        message_id = self.composer.message_id(draft.sender.address, content.message_id)
+        links = await self.links.of(account, terms)
+        try:
+            return message_id, links.variables(links.only_recipient(draft), message_id)
+        except HeaderError as error:
+            raise invalid(error.field, error.reason) from error
 
     async def _with_links(self, account: Account, draft: Draft, message_id: str, terms: Terms, size: int) -> Draft:
         links = await self.links.of(account, terms)

@@ -256,7 +256,7 @@ def _page(
         leads_to=[form.redirect_url, *([form.error_redirect] if form.error_redirect else [])],
         values=values,
         faults=faults,
-        faulty={each.field: each for each in faults},
+        faulty={name: [each for each in faults if each.field == name] for name in {each.field for each in faults}},
         expected=form.expected_email or None,
         for_whom=urlsplit(form.redirect_url).hostname,
         action=f"new?{asked.query_string}",

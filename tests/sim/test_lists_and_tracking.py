@@ -126,6 +126,56 @@ async def test_recipients_of_a_public_server_need_a_public_url(
         assert good.status == 200
 
 
+async def test_a_gateway_decides_whether_the_url_must_be_public(tmp_path: Path, autojump_clock: object) -> None:
+    async with sending(tmp_path, service_url="http://10.0.0.1") as sender:
+        far = servers("acme", "x")
+        for name in ("imap", "smtp"):
+            far[name]["host"] = f"{name}.provider.com"
+        await sender.engine.register("public", **far)
+        for name, host in (("near", "10.0.0.2"), ("far", "relay.provider.com")):
+            record = {"gateway": name, "name": name, "host": host, "port": 2525, "secure": False}
+            assert (await sender.caller.ask("POST", "/v1/gateway", record)).status == 200
+        for account, gateway, status in (
+            ("public", "near", 200),
+            ("public", "far", 400),
+            ("public", "nosuch", 400),
+            ("acme", "near", 200),
+            ("acme", "far", 400),
+            ("acme", "nosuch", 200),
+        ):
+            answer = await sender.submit(account, listId="news", gateway=gateway, dryRun=True)
+            assert answer.status == status, (account, gateway, answer.body)
+
+
+async def test_the_texts_of_one_message_to_a_list_are_templates(tmp_path: Path, autojump_clock: object) -> None:
+    async with sending(tmp_path) as sender:
+        text = "{{rcpt.name}}|{{rcpt.address}}|{{rcpt.unsubscribeUrl}}|{{account.email}}|{{params.a}}"
+        to = [{"name": "Yo <b>", "address": "you@sandbox.example"}]
+        message = await sender.sent(listId="news", to=to, text=text, subject="For {{rcpt.name}}")
+        name, address, link, own, parameter = content(message, "plain").strip().split("|")
+        assert (name, address, own, parameter) == ("Yo <b>", "you@sandbox.example", "acme@sandbox.example", "")
+        assert link == link_in(message) and message["Subject"] == "For Yo <b>"
+        message = await sender.sent(listId="news", to=to, html="<p>{{rcpt.name}}</p>", render={"params": {"a": 1}})
+        assert content(message, "html").strip() == "<p>Yo &lt;b&gt;</p>"
+
+        message = await sender.sent(listId="news", text=text, messageId="<mine@x.example>")
+        assert link_in(message) in content(message, "plain") and message["Message-ID"] == "<mine@x.example>"
+        assert (await sender.visit(link_in(message), "POST", b"List-Unsubscribe=One-Click")).body == b"ok"
+        assert (await sender.engine.event("acme", "listUnsubscribe"))["data"]["messageId"] == "<mine@x.example>"
+        await sender.visit(link_in(message), "POST", b"action=subscribe")
+
+        bare = {"to": UNSET, "envelope": {"to": ["you@sandbox.example"]}}
+        assert content(await sender.sent(listId="news", text=text, **bare), "plain").startswith(
+            "|you@sandbox.example|h"
+        )
+        assert content(await sender.sent(listId="news", text=text, render=False), "plain").strip() == text
+        assert content(await sender.sent(text=text), "plain").strip() == text
+        several = await sender.submit(listId="news", text=text, cc=[{"address": "b@x.example"}])
+        assert several.status == 400 and "exactly one recipient" in several.json["fields"][0]["message"]
+        wrong = await sender.submit(listId="news", text="{{#if}}")
+        assert wrong.status == 422 and wrong.json["code"] == "SubmitFail"
+
+
 @pytest.mark.parametrize(
     ("members", "fault"),
     [

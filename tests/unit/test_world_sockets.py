@@ -114,7 +114,7 @@ async def test_no_dial_takes_the_last_descriptors(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Tests before this one may have left hundreds in use, with gaps between them; the 64 after those count here.
-    monkeypatch.setattr("engine.world.KEPT_SHARE", 1_000_000)
+    monkeypatch.setattr("engine.descriptor_reserve.KEPT_SHARE", 1_000_000)
     world = World()
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")

@@ -86,3 +86,11 @@ def test_an_attempt_at_sending(verdict: Verdict, says: str) -> None:
 def test_a_server_with_tls_is_not_suspected_to_want_it() -> None:
     silent = Verdict(Kind.LATER, Stage.GREETING, None, None, "x", NetworkKind.TIMEOUT, "ETIMEDOUT")
     assert "smtp.secure" not in of_verdict(silent, SMTP)
+
+
+def test_a_refused_access_token_is_not_called_a_password() -> None:
+    given = Server("imap", "mail.example.com", 993, True, "jo@example.com", given_token=True)
+    said = of_error(LoginRefused("A1 NO no", "AUTHENTICATIONFAILED"), given)
+    assert "access token of jo@example.com" in said and "imap.auth.accessToken" in said and "auth.pass" not in said
+    said = of_error(LoginRefused("The server offers no way to log in with these credentials", None), given)
+    assert "with an access token" in said

@@ -39,6 +39,13 @@ def test_lifetimes(value: Any, seconds: float | None) -> None:
     assert tokens(expires_in=value).expires_in == seconds
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + "0" * 400, "9" * 5000])
+def test_a_number_that_no_float_holds_counts_as_absent(number: str) -> None:
+    body = f'{{"access_token": "a", "refresh_token": "r", "expires_in": {number}, "error_codes": [7]}}'
+    found = read_tokens(200, body.encode(), "oidc", None)
+    assert (found.access_token, found.refresh_token, found.expires_in) == ("a", "r", None)
+
+
 @pytest.mark.parametrize(
     ("value", "scopes"),
     [

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 import trio
 import trio.lowlevel
@@ -132,6 +133,8 @@ async def test_without_the_setting_nothing_is_asked() -> None:
         ({"expires": "soon"}, {}, 60),
         ({"expiresIn": True}, {}, 60),
         ({"expiresIn": 1e300}, {}, 86_400),
+        ({"expiresIn": msgspec.Raw(b"1e400")}, {}, 60),
+        ({"expires": msgspec.Raw(b"1" + b"0" * 400)}, {}, 60),
         ({}, {"cache-control": "private, max-age=600"}, 600),
         ({"expiresIn": 100}, {"cache-control": "max-age=600"}, 100),
         ({}, {"cache-control": "no-store"}, 0),
