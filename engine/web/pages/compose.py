@@ -49,8 +49,8 @@ async def send(visit: Visit) -> Response:
         body["subject"] = form["subject"]
     account = form.get("account", "").strip()
     if not account or not to:
-        missing = {"account": visit.text("compose.no_account")} if not account else {}
-        return await _shown(visit, errors=missing or {"to": visit.text("compose.no_to")})
+        name = "to" if account else "account"
+        return await _shown(visit, errors={name: visit.text(f"compose.no_{name}")})
     try:
         done: Any = await visit.ask(submit.submit, account, body=body)
     except Problem as problem:
