@@ -236,6 +236,32 @@ class SandboxConfig(Section, frozen=True):
     enabled: bool = True
 
 
+class SignOnConfig(Section, frozen=True):
+    """`[signon]`: an OpenID Connect provider at which people sign in to the pages, and which role each has."""
+
+    issuer: str = ""
+    client_id: str = ""
+    client_secret: str = ""
+    name: str = ""
+    scopes: tuple[str, ...] = ()
+    claim: str = "email"
+    owners: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+
+    def faults(self) -> Iterator[str]:
+        if not self.issuer:
+            return
+        if not self.issuer.startswith(("https://", "http://")):
+            yield "issuer must be a URL such as https://id.example.com"
+        if not self.client_id:
+            yield "client_id must be given with an issuer"
+        if not self.claim:
+            yield "claim must name a claim, such as email or groups"
+        if not (self.owners or self.operators or self.readers):
+            yield "owners, operators or readers must say who may sign in at the issuer"
+
+
 class Shutdown(Section, frozen=True):
     """`[shutdown]`: how long a stop may take."""
 
@@ -268,6 +294,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retention: RetentionConfig = RetentionConfig()
     export: ExportConfig = ExportConfig()
     sandbox: SandboxConfig = SandboxConfig()
+    signon: SignOnConfig = SignOnConfig()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
 

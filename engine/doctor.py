@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import importlib.metadata
 import os
-import re
 import shutil
 import socket
 import sqlite3
@@ -23,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine import installed_packages
 from engine.commands.client import healthy
 from engine.commands.target import EngineTarget
 from engine.config import Config
@@ -36,31 +35,6 @@ from engine.store.migrations import MIGRATIONS
 from engine.world import World
 
 PYTHON = (3, 11)
-REQUIRED = (
-    "trio>=0.35,<0.36",
-    "anyio>=4.16,<5",
-    "h11>=0.16,<0.17",
-    "hypercorn>=0.18,<0.19",
-    "quart>=0.22,<0.24",
-    "quart-trio>=0.12,<0.14",
-    "jinja2>=3.1.6,<4",
-    "trio-websocket>=0.12.2,<0.13",
-    "msgspec>=0.22,<0.23",
-    "httpx2>=2.16,<3",
-    "httpcore2>=2.16,<3",
-    "cryptography>=50,<51",
-    "email-validator>=2.4,<3",
-    "jmespath>=1.1,<2",
-    "dnspython>=2.6,<3",
-    "webencodings>=0.6.1,<0.7",
-    "charset-normalizer>=3.5,<4",
-    "flufl-bounce>=6,<7",
-    "nh3>=0.3.7,<0.4",
-    "markdown-it-py>=4.3,<5",
-    "linkify-it-py>=2.2,<3",
-    "css-inline>=0.24,<0.25",
-    "pybase64>=1.4,<2",
-)
 HEALTH_TIMEOUT = 3.0  # seconds
 SHOWN = 5
 """Accounts that a finding names."""
@@ -72,8 +46,6 @@ _HOW_TO_MAKE_ONE = (
 )
 
 _ANOTHER = "name its folder with ENGINE_STORE__PATH or --config, or change http.port"
-
-_REQUIREMENT = re.compile(r"([a-z0-9-]+)>=([0-9.]+),<([0-9.]+)")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -117,22 +89,10 @@ def python() -> Finding:
 
 def packages() -> Finding:
     """Is every package there, in a version the engine is made for?"""
-    wrong, right = [], []
-    for requirement in REQUIRED:
-        match = _REQUIREMENT.fullmatch(requirement)
-        assert match is not None
-        name, low, high = match.groups()
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            wrong.append(f"{requirement} is missing")
-            continue
-        if not _numbers(low) <= _numbers(version) < _numbers(high):
-            wrong.append(f"{name} is {version}, not {requirement}")
-        right.append(f"{name} {version}")
-    if wrong:
-        return Finding(False, "packages", f"{'; '.join(wrong)}: install the engine's requirements again")
-    return Finding(True, "packages", ", ".join(right))
+    found = installed_packages.look()
+    if found.wrong:
+        return Finding(False, "packages", f"{'; '.join(found.wrong)}: {installed_packages.WAY_OUT}")
+    return Finding(True, "packages", ", ".join(found.right))
 
 
 def data_folder(config: Config) -> Finding:
@@ -384,11 +344,6 @@ CHECKS: tuple[Callable[[Config], Finding], ...] = (
     sign_ins,
     gateways,
 )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    match = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(map(int, match[0].split("."))) if match else ()
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from engine.errors import Problem
 from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.isotime import iso
+from engine.mail.compose import Composed
 from engine.mail.raw_message import from_raw
 from engine.queue.accept import After
 from engine.queue.idempotency import repeated
@@ -30,7 +31,7 @@ from engine.store.idempotency_keys import Kept
 from engine.store.tokens import Token
 from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.draft import stored_draft
-from engine.submission.raw import message_id_in
+from engine.submission.raw import line_fault, message_id_in
 from engine.submission.terms import terms_of
 
 _DRAFTS, _DRAFT = "\\Drafts", "\\draft"
@@ -43,7 +44,8 @@ _DRAFTS, _DRAFT = "\\Drafts", "\\draft"
     scope="api",
     tags=("Submit",),
     errors={
-        400: "The message is no draft (`NotDraft`), or has no recipients (`DraftHasNoRecipients`).",
+        400: "The message is no draft (`NotDraft`), has no recipients (`DraftHasNoRecipients`), or has a line that is "
+        "too long for SMTP (`LineTooLong`).",
         403: "A token for one account sets `proxy`.",
         404: "There is no such message (`MessageNotFound`), or the account has no SMTP server (`SMTPUnavailable`).",
         409: "The draft has been submitted and is not sent yet (`DraftSubmitted`), or the `Idempotency-Key` was used "
@@ -92,7 +94,9 @@ async def submit_draft(
     terms = terms_of(body, context.world.now())
     draft, submissions = stored_draft(found.record, one.envelope), context.submissions
     fresh = submissions.composer.message_id(draft.sender.address)
-    made = await context.world.in_thread(from_raw, bytes(raw), fresh, terms.now)
+    made, fault = await context.world.in_thread(_whole, bytes(raw), fresh, terms.now)
+    if fault is not None:
+        raise Problem(400, f"The draft {fault}", code="LineTooLong")
     message_id = message_id_in(made)
     incoming = submissions.incoming(found, draft, made, message_id, terms, (After("draft", row.id, one.uid),))
     if not incoming.recipients:
@@ -106,3 +110,9 @@ async def submit_draft(
     if first is not None:
         return again(first, key)
     return msgspec.structs.replace(answer, idempotency=Idempotency(key=key, status="MISS"))
+
+
+def _whole(raw: bytes, fresh_id: str, now: float) -> tuple[Composed, str | None]:
+    """The message, and what is wrong with its lines."""
+    made = from_raw(raw, fresh_id, now)
+    return made, line_fault(made)

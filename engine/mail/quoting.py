@@ -73,7 +73,7 @@ def date_shown(seconds: float | None, words: Words, zone: tzinfo) -> str:
 
 def _wrote(original: Original, words: Words, zone: tzinfo) -> str:
     """The line above what a reply quotes."""
-    author = next(iter(original.author), Address("?"))
+    author = next(iter(original.shown_author or original.author), Address("?"))
     name, date = author.name or author.address, date_shown(original.date, words, zone)
     return words.wrote.format(date=date, name=name) if date else f"{name}:"
 
@@ -81,17 +81,20 @@ def _wrote(original: Original, words: Words, zone: tzinfo) -> str:
 def _rows(original: Original, words: Words, zone: tzinfo) -> list[tuple[str, str]]:
     """The header fields above what a forward shows."""
     rows = (
-        (words.author, _addresses(original.author)),
+        (words.author, _addresses(original.shown_author or original.author)),
         (words.when, date_shown(original.date, words, zone)),
         (words.subject, original.subject),
-        (words.to, _addresses(original.to)),
-        (words.cc, _addresses(original.cc)),
+        (words.to, _addresses(original.shown_to or original.to)),
+        (words.cc, _addresses(original.shown_cc or original.cc)),
     )
     return [(name, value) for name, value in rows if value]
 
 
 def _addresses(given: Sequence[Address]) -> str:
-    shown = [f"{each.name} <{each.address}>" if each.name else each.address for each in given[:MOST_ADDRESSES]]
+    shown = [
+        f"{each.name} <{each.address}>" if each.name and each.address else each.name or each.address
+        for each in given[:MOST_ADDRESSES]
+    ]
     return ", ".join([*shown, *(["…"] if len(given) > MOST_ADDRESSES else [])])
 
 

@@ -24,6 +24,9 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
 
     `reply_to` is its author where it has no such field. `mail_reply_to` and `mail_followup_to` are the fields of these
     names, in which an author says who gets a reply and who a reply to all. `date` is in seconds since 1970.
+
+    These are addresses that can be sent to; `shown_author`, `shown_to` and `shown_cc` are the fields as they stand, to
+    be shown: what stands there may be no address.
     """
 
     subject: str = ""
@@ -34,6 +37,9 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: Sequence[Address] = ()
     to: Sequence[Address] = ()
     cc: Sequence[Address] = ()
+    shown_author: Sequence[Address] = ()
+    shown_to: Sequence[Address] = ()
+    shown_cc: Sequence[Address] = ()
     mail_reply_to: Sequence[Address] = ()
     mail_followup_to: Sequence[Address] = ()
     date: float | None = None

@@ -74,8 +74,12 @@ def begin(
     now: float,
     *,
     login_hint: str | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> tuple[str, Pending]:
-    """The URL for the browser, and what to store until the callback. Raises `ValueError` without an endpoint."""
+    """The URL for the browser, and what to store until the callback. Raises `ValueError` without an endpoint.
+
+    `parameters` are sent in place of those that the provider's entry has for mailboxes.
+    """
     if endpoints.authorize is None:
         raise ValueError("the app has no authorization endpoint")
     pending = Pending(
@@ -96,7 +100,7 @@ def begin(
         "code_challenge": _base64(hashlib.sha256(pending.verifier.encode()).digest()),
         "code_challenge_method": "S256",
         "nonce": pending.nonce,
-        **dict(app.of.parameters),
+        **(dict(app.of.parameters) if parameters is None else parameters),
         **({"login_hint": login_hint} if login_hint else {}),
         **({"hd": "*"} if app.google_workspace_accounts else {}),
     }
@@ -155,6 +159,12 @@ def _length(seconds: float) -> str:
 
 def identity(app: App, tokens: Tokens, pending: Pending, now: float) -> Identity | None:
     """Who signed in, from the id token; None without one. Raises `CallbackRefused` for an id token not meant for us."""
+    claims = checked_claims(app, tokens, pending, now)
+    return None if claims is None else identity_of(app, claims)
+
+
+def checked_claims(app: App, tokens: Tokens, pending: Pending, now: float) -> dict[str, Any] | None:
+    """The claims of the id token; None without one. Raises `CallbackRefused` for an id token not meant for us."""
     if tokens.id_token is None:
         return None
     try:
@@ -162,7 +172,7 @@ def identity(app: App, tokens: Tokens, pending: Pending, now: float) -> Identity
         _check_claims(claims, app, pending, now)
     except ValueError as error:
         raise CallbackRefused("server_error", f"The provider's id token cannot be used: {error}.") from error
-    return identity_of(app, claims)
+    return claims
 
 
 def identity_of(app: App, claims: Mapping[str, Any]) -> Identity:

@@ -62,7 +62,8 @@ class SecretExpiry:
 
         await self._store.commit(change)
         made.warned = days
-        log.warning("the client secret of the OAuth2 app %s (%s) expires on %s", app.id, app.name, iso(expires))
+        when = "expired" if expires <= self._world.now() else "expires"
+        log.warning("the client secret of the OAuth2 app %s (%s) %s on %s", app.id, app.name, when, iso(expires))
 
 
 def due_warning(expires: float | None, warned: int | None, now: float) -> int | None:

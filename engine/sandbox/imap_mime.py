@@ -17,6 +17,7 @@ import msgspec
 
 MAX_DEPTH: Final = 20
 _END = re.compile(rb"\r?\n\r?\n")
+_NO_DOMAIN = "MISSING_DOMAIN"
 
 
 class ParsedPart(msgspec.Struct, frozen=True, eq=False):
@@ -138,7 +139,8 @@ def _addresses(header: Header, *names: str) -> bytes:
     for name, address in getaddresses([str(field) for field in fields]):
         if address:
             local, _, domain = address.rpartition("@")
-            parts = (_string(name or None), b"NIL", _string(local or address), _string(domain))
+            # A half that the header lacks is filled in as Dovecot does.
+            parts = (_string(name or None), b"NIL", _string(local or domain), _string(domain if local else _NO_DOMAIN))
             found.append(b"(" + b" ".join(parts) + b")")
     return b"(" + b"".join(found) + b")" if found else b"NIL"
 

@@ -91,6 +91,9 @@ def rcpt_to(argument: str, offers: Collection[str], *, smtputf8: bool) -> RcptTo
             found = msgspec.structs.replace(found, original=value)
         else:
             raise Refused(f"555 5.5.4 Unsupported option: {option}")
+    if recipient.lower() == "postmaster":
+        # RFC 5321 section 4.5.1 has a server that delivers mail in mind.
+        raise Refused("550 5.1.1 No mail ends at this server: give a domain, as in postmaster@example.com")
     if not _ADDRESS.fullmatch(recipient):
         raise Refused("501 5.1.3 Bad recipient address syntax")
     if not recipient.isascii() and not smtputf8:

@@ -206,6 +206,8 @@ class ServerProtocol:
             if _OTHER_PROTOCOL.match(text):
                 self.end("500 5.5.2 Error: this is an SMTP server")
                 return None
+            if verb.upper() in _NOT_IMPLEMENTED:
+                raise Refused("502 5.5.1 Error: command not implemented")
             raise Refused("500 5.5.2 Error: command not recognized" if verb else "500 5.5.2 Error: bad syntax")
         if verb.upper() not in _PROGRESS:
             self._idle += 1
@@ -313,6 +315,10 @@ class ServerProtocol:
         self.reply("250 2.0.0 Ok")
         return None
 
+    def _help(self, argument: str) -> Event | None:
+        self.reply(f"214 2.0.0 Commands: {' '.join(sorted(_COMMANDS))} (RFC 5321)")
+        return None
+
     def _vrfy(self, argument: str) -> Event | None:
         if not argument:
             raise Refused("501 5.5.4 Syntax: VRFY address [SMTPUTF8]")
@@ -339,7 +345,10 @@ _COMMANDS: Final[dict[str, Callable[[ServerProtocol, str], Event | None]]] = {
     "RSET": ServerProtocol._rset,
     "NOOP": ServerProtocol._noop,
     "VRFY": ServerProtocol._vrfy,
+    "HELP": ServerProtocol._help,
     "STARTTLS": ServerProtocol._starttls,
     "QUIT": ServerProtocol._quit,
 }
+_NOT_IMPLEMENTED: Final = frozenset({"EXPN", "SEND", "SOML", "SAML", "TURN", "ETRN"})
+"""Known, so 502 and not 500 (RFC 5321 section 4.2.4)."""
 _PROGRESS: Final = frozenset({"RCPT", "DATA", "QUIT"})

@@ -181,4 +181,21 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX message_open ON message (account, next_at, state) WHERE ended IS NULL;
     CREATE INDEX recipient_by_address ON recipient (address COLLATE NOCASE);
     """,
+    """
+    CREATE TABLE passkey (
+        id TEXT PRIMARY KEY,          -- the credential's, base64url
+        person INTEGER NOT NULL REFERENCES person (id) ON DELETE CASCADE,
+        origin TEXT NOT NULL,         -- scheme, host and port of the pages at which it was made
+        public_key BLOB NOT NULL,     -- COSE
+        sign_count INTEGER NOT NULL,  -- the authenticator's at the last use; 0: it keeps none
+        name TEXT NOT NULL,
+        created REAL NOT NULL,
+        used REAL                     -- NULL: never
+    ) WITHOUT ROWID;
+    CREATE INDEX passkey_of_person ON passkey (person);
+    """,
+    """
+    ALTER TABLE person ADD COLUMN subject TEXT;  -- issuer and subject of one who signs in at a provider; NULL: none
+    CREATE UNIQUE INDEX person_of_subject ON person (subject) WHERE subject IS NOT NULL;
+    """,
 )

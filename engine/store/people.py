@@ -13,13 +13,16 @@ import msgspec
 from engine.store.writer import Tx
 
 LONGEST_NAME = 100
-_COLUMNS = "id, name, role, password, totp, totp_step, created"
+_COLUMNS = "id, name, role, password, totp, totp_step, created, subject"
 
 Db = sqlite3.Connection | Tx
 
 
 class PersonRow(msgspec.Struct, frozen=True):
-    """One person. `password` and `totp` are None where there is none; `totp_step` is that of the last code taken."""
+    """One person. `password` and `totp` are None where there is none; `totp_step` is that of the last code taken.
+
+    `subject` is the issuer and the subject of someone who signs in at a provider.
+    """
 
     id: int
     name: str
@@ -28,13 +31,14 @@ class PersonRow(msgspec.Struct, frozen=True):
     totp: str | None
     totp_step: int
     created: float
+    subject: str | None = None
 
 
-def add(db: Db, name: str, role: str, password: str | None, now: float) -> int:
-    """Add a person; the new id. Raises sqlite3.IntegrityError if the name is taken."""
+def add(db: Db, name: str, role: str, password: str | None, now: float, subject: str | None = None) -> int:
+    """Add a person; the new id. Raises sqlite3.IntegrityError if the name or the subject is taken."""
     row = db.execute(
-        "INSERT INTO person (name, role, password, created) VALUES (?, ?, ?, ?) RETURNING id",
-        (name, role, password, now),
+        "INSERT INTO person (name, role, password, created, subject) VALUES (?, ?, ?, ?, ?) RETURNING id",
+        (name, role, password, now, subject),
     ).fetchone()
     return int(row[0])
 
@@ -53,6 +57,11 @@ def count(db: Db) -> int:
 def named(db: Db, name: str) -> PersonRow | None:
     """The person with this name, in any case of its letters."""
     return _one(db, "name = ?", name)
+
+
+def of_subject(db: Db, subject: str) -> PersonRow | None:
+    """The person who signs in as this subject of a provider."""
+    return _one(db, "subject = ?", subject)
 
 
 def get(db: Db, person: int) -> PersonRow | None:

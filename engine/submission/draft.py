@@ -71,6 +71,15 @@ def addresses_of(given: tuple[EnvelopeAddress, ...]) -> list[Address]:
     return found
 
 
+def shown_addresses(given: tuple[EnvelopeAddress, ...]) -> list[Address]:
+    """All of them, as they stand, to be shown and not used."""
+    shown = [
+        Address(" ".join(each.address.decode("utf-8", "replace").split()), " ".join(header_text(each.name).split()))
+        for each in given
+    ]
+    return [each for each in shown if each.address or each.name]
+
+
 def size_of(content: Content) -> int:
     """About how many octets there are to compose."""
     size = (

@@ -103,12 +103,19 @@ def draft_of_raw(message: Composed, *, lenient: bool) -> Draft:
     return Draft(sender=authors[0], to=to, cc=cc, bcc=bcc, subject=subject or None)
 
 
-def refuse_long_lines(message: Composed) -> None:
-    """Raise `Problem` 400 for a line that SMTP cannot carry: servers cut it, or refuse it, and break signatures."""
+def line_fault(message: Composed) -> str | None:
+    """What is wrong with a message that has a line which SMTP cannot carry: servers cut or refuse it."""
     longest = max(longest_line(message.header), longest_line(message.body))
-    if longest > LONGEST_LINE:
-        text = f"has a line of {longest} octets, and a mail server takes at most {LONGEST_LINE}: encode that part"
-        raise invalid("raw", f"{text} as quoted-printable or base64")
+    if longest <= LONGEST_LINE:
+        return None
+    text = f"has a line of {longest} octets, and a mail server takes at most {LONGEST_LINE}: encode that part"
+    return f"{text} as quoted-printable or base64"
+
+
+def refuse_long_lines(message: Composed) -> None:
+    """Raise `Problem` 400 for such a line."""
+    if (fault := line_fault(message)) is not None:
+        raise invalid("raw", fault)
 
 
 def international(message: Composed) -> bool:

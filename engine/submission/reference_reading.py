@@ -49,7 +49,7 @@ from engine.schema.search import SearchQuery
 from engine.schema.submit import Content
 from engine.settings import SettingsBook
 from engine.store.writer import Store
-from engine.submission.draft import addresses_of
+from engine.submission.draft import addresses_of, shown_addresses
 from engine.submission.mailbox_files import Room, Share, Waiting, downloaded
 from engine.submission.reference import NOTHING, Place, Referenced
 from engine.world import World
@@ -312,6 +312,9 @@ def _original(one: Fetched) -> Original:
         reply_to=addresses_of(envelope.reply_to),
         to=addresses_of(envelope.to),
         cc=addresses_of(envelope.cc),
+        shown_author=shown_addresses(envelope.author),
+        shown_to=shown_addresses(envelope.to),
+        shown_cc=shown_addresses(envelope.cc),
         mail_reply_to=_addresses(header.get("mail-reply-to", [])),
         mail_followup_to=_addresses(header.get("mail-followup-to", [])),
         date=one.internal_date if written is None else written,

@@ -17,6 +17,7 @@ from engine.http.edge_log import request_broke
 from engine.http.html_pages import Page, PageRequest
 from engine.http.problems import as_problem
 from engine.web import static_files
+from engine.web.attention import Attention
 from engine.web.layout import HEADERS, STATIC, render
 from engine.web.page import ROOT, Declared
 from engine.web.pages import pages as declared_pages
@@ -31,14 +32,14 @@ MOST_FIELDS = 1000
 
 def admin_pages(context: Context) -> tuple[Page, ...]:
     """All pages under `/admin` of one engine."""
-    site = Site(context)
+    site, attention = Site(context), Attention()
     streaming = Streaming(context, site.people)
     declared = declared_pages()
     return (
         *(
             Page(
                 each.rule,
-                partial(_answer, site, each),
+                partial(_answer, site, attention, each),
                 (each.method,),
                 longest_form=each.longest_form,
                 most_fields=MOST_FIELDS,
@@ -48,8 +49,8 @@ def admin_pages(context: Context) -> tuple[Page, ...]:
         ),
         Page(f"{STATIC}<name>", _static, of_problem=of_problem),
         Page(f"{ROOT}/stream", streaming.stream, of_problem=of_problem),
-        Page(f"{ROOT}/", partial(_answer, site, next(each for each in declared if each.path == ROOT))),
-        Page(f"{ROOT}/<path:rest>", partial(_answer, site, _NOWHERE), of_problem=of_problem),
+        Page(f"{ROOT}/", partial(_answer, site, attention, next(each for each in declared if each.path == ROOT))),
+        Page(f"{ROOT}/<path:rest>", partial(_answer, site, attention, _NOWHERE), of_problem=of_problem),
     )
 
 
@@ -60,10 +61,14 @@ async def _nowhere(visit: Visit, rest: str) -> Response:
 _NOWHERE = Declared("GET", f"{ROOT}/{{rest}}", _nowhere, "error", None, None, "", 0)
 
 
-async def _answer(site: Site, declared: Declared, asked: PageRequest) -> Response:
+async def _answer(site: Site, attention: Attention, declared: Declared, asked: PageRequest) -> Response:
     visit = Visit(site, declared, asked)
     try:
-        response = await _admitted(visit, declared) or await declared.handler(visit, **asked.path)
+        response = await _admitted(visit, declared)
+        if response is None:
+            if visit.who is not None and not visit.is_refresh:
+                visit.needed = await attention.count(visit)
+            response = await declared.handler(visit, **asked.path)
     except EngineError as error:
         problem = as_problem(error)
         if problem.status == 500:

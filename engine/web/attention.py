@@ -5,13 +5,17 @@ Everything is asked of the API's own operations; only the disk is looked at here
 
 from __future__ import annotations
 
+import functools
+import math
 import shutil
 from collections.abc import AsyncIterator
 from datetime import datetime
 
 import msgspec
+import trio
 from markupsafe import Markup
 
+from engine import installed_packages
 from engine.api import account, gateways, oauth2, outbox, queue_control, webhooks
 from engine.errors import EngineError
 from engine.http.dispatch import must_be_well
@@ -24,6 +28,7 @@ from engine.web.visit import Visit
 
 SHOWN = 5
 """Of each kind, this many by name; the rest is a number with a link to the list."""
+COUNTED_SECONDS = 10.0
 SECRETS_SOON = 30 * 86_400.0
 WEBHOOKS = "/admin/settings/webhooks"
 
@@ -71,6 +76,21 @@ async def _storage(visit: Visit) -> AsyncIterator[Need]:
     elif free < LEAST_FREE:
         sentence = t("needs.disk", free=free // 1024**2, least=LEAST_FREE // 1024**2)
         yield Need("warn", t("needs.disk_chip"), str(store.path), sentence, t("needs.look"), "/admin/settings")
+
+
+async def _versions(visit: Visit) -> AsyncIterator[Need]:
+    t, wrong = visit.text, _wrong_packages()
+    if wrong:
+        sentence = t("needs.versions", wrong="; ".join(wrong), way_out=installed_packages.WAY_OUT)
+        yield Need(
+            "warn", t("needs.versions_chip"), t("needs.versions_title"), sentence, t("needs.look"), "/admin/settings"
+        )
+
+
+@functools.cache
+def _wrong_packages() -> list[str]:
+    """Once a process: what is installed later counts from the next start."""
+    return installed_packages.look().wrong
 
 
 async def _paused(visit: Visit) -> AsyncIterator[Need]:
@@ -208,8 +228,28 @@ async def _apps(visit: Visit) -> AsyncIterator[Need]:
             yield Need("warn" if left > 0 else "bad", chip, each.name, sentence, t("needs.renew"), href)
 
 
+class Attention:
+    """How many things need someone, for the navigation; looked at again after some seconds, and after each action."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._until = -math.inf
+
+    async def count(self, visit: Visit) -> int:
+        """How many. Where the engine cannot tell, none: Home says why."""
+        if visit.declared.method != "GET":
+            self._until = -math.inf
+        elif trio.current_time() >= self._until:
+            try:
+                self._count = sum(each.count for each in await needs(visit))
+            except EngineError:
+                self._count = 0
+            self._until = trio.current_time() + COUNTED_SECONDS
+        return self._count
+
+
 def _short(text: str, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
-_PARTS = (_storage, _accounts, _messages, _gateways, _webhooks, _apps, _paused)
+_PARTS = (_storage, _versions, _accounts, _messages, _gateways, _webhooks, _apps, _paused)

@@ -109,6 +109,20 @@ def _refused(tried: Tried, code: str, said: str, text: str) -> FieldFault:
             f"{tried.host} offers no way to log in with a password over this connection. Choose the other kind of "
             "encryption, or sign in at your provider if that is offered.",
         )
+    if code == "SmtpAuthDisabled":
+        return FieldFault(
+            f"{tried.server}.host",
+            f"Sending through {tried.host} is switched off for this mailbox; that says nothing about the password. Its "
+            "administrator can switch it on: it is called Authenticated SMTP.",
+            said,
+        )
+    if code == "PasswordsNotAccepted":
+        return FieldFault(
+            tried.password,
+            f"{tried.host} takes no passwords from programs, right or wrong. Ask for a link with which to sign in "
+            "there.",
+            said,
+        )
     if tried.server == "imap" or code in _LOGIN:
         if tried.app_password is not None:
             refused = (

@@ -35,14 +35,18 @@ class LoginLimits:
             keys.append(f"name {who}")
         return max(self._left(key) for key in keys)
 
+    def wait_at(self, address: str) -> int:
+        """The same for someone without a name."""
+        return self._left(f"address {source_of(address)}")
+
     def failed(self, name: str, address: str) -> None:
         """Count a failure."""
-        for key in (f"address {source_of(address)}", f"name {name.casefold()}"):
-            times = self._failures.setdefault(key, deque(maxlen=FREE))
-            times.append(trio.current_time())
-            self._failures.move_to_end(key)
-            if len(self._failures) > REMEMBERED:
-                self._failures.popitem(last=False)
+        self.failed_at(address)
+        self._count(f"name {name.casefold()}")
+
+    def failed_at(self, address: str) -> None:
+        """Count a failure of someone without a name."""
+        self._count(f"address {source_of(address)}")
 
     def succeeded(self, name: str, address: str) -> None:
         """Remember where a person signs in."""
@@ -51,6 +55,13 @@ class LoginLimits:
         self._known.move_to_end(key)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+
+    def _count(self, key: str) -> None:
+        times = self._failures.setdefault(key, deque(maxlen=FREE))
+        times.append(trio.current_time())
+        self._failures.move_to_end(key)
+        if len(self._failures) > REMEMBERED:
+            self._failures.popitem(last=False)
 
     def _left(self, key: str) -> int:
         times = self._failures.get(key)

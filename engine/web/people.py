@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 from collections.abc import Mapping
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from engine.errors import DamagedSecret, EngineError, Problem
 from engine.http.client_address import known
 from engine.settings import SettingsBook
-from engine.store import audit, entry_links, people, web_sessions
+from engine.store import audit, entry_links, passkeys, people, web_sessions
 from engine.store.entry_links import EntryLink
 from engine.store.people import LONGEST_NAME, PersonRow
 from engine.store.sealed import person_field
@@ -72,7 +73,7 @@ class People:
         self._settings = settings
         self._world = world
         self._passwords = Passwords(world)
-        self._limits = LoginLimits()
+        self.limits = LoginLimits()
         self._notes: dict[str, list[tuple[str, dict[str, object]]]] = {}
 
     def of(self, cookies: Mapping[str, str]) -> SignedIn | None:
@@ -100,17 +101,17 @@ class People:
 
     async def sign_in(self, name: str, password: str, code: str, address: str, agent: str) -> str:
         """Begin a session; its cookie. Raises `Refused`."""
-        wait = self._limits.wait(name, address)
+        wait = self.limits.wait(name, address)
         if wait:
             raise Refused("sign_in.too_many", minutes=-(-wait // 60))
         row = people.named(self._store.reader, name) if len(name) <= LONGEST_NAME else None
         holds = len(password) <= LONGEST and await self._passwords.holds(password, row.password if row else None)
         if row is None or not holds:
-            self._limits.failed(name, address)
+            self.limits.failed(name, address)
             raise Refused("sign_in.wrong")
         if row.totp is not None:
             await self._take_code(row, code, name, address)
-        self._limits.succeeded(name, address)
+        self.limits.succeeded(name, address)
         return await self.begin(row, address, agent)
 
     async def begin(self, row: PersonRow, address: str, agent: str) -> str:
@@ -124,6 +125,33 @@ class People:
 
         await self._store.commit(change)
         return cookie
+
+    async def sign_on(self, subject: str, name: str, role: Role | None, address: str, agent: str) -> str:
+        """Begin a session for whom a provider has identified, who may be new; its cookie.
+
+        `role` None: they may not sign in, wherever they still are. Raises `Refused`.
+        """
+
+        def change(tx: Tx) -> PersonRow | None:
+            row = people.of_subject(tx, subject)
+            if role is None:
+                if row is not None and web_sessions.end_all(tx, row.id):
+                    self.note_audit(tx, row.name, address, "session.end", "*")
+                return None
+            if row is None:
+                person = people.add(tx, _free_name(tx, name), role, None, self._world.now(), subject)
+                row = people.get(tx, person)
+                if row is not None:
+                    self.note_audit(tx, row.name, address, "person.create", row.name)
+            elif row.role != role:
+                people.set_role(tx, row.id, role)
+                self.note_audit(tx, row.name, address, "person.role", row.name)
+            return row
+
+        found = await self._store.commit(change)
+        if found is None:
+            raise Refused("sign_in.sign_on_no_role", name=name)
+        return await self.begin(found, address, agent)
 
     def sessions(self, who: SignedIn) -> list[SessionRow]:
         """The sessions of a person, the one that was used last first."""
@@ -178,6 +206,7 @@ class People:
                 person = link.person
                 people.set_password(tx, person, hashed)
                 people.set_totp(tx, person, None)
+                passkeys.remove_all(tx, person)
                 web_sessions.end_all(tx, person)
             row = people.get(tx, person)
             if row is not None:
@@ -188,17 +217,17 @@ class People:
         row = await self._store.commit(change)
         if row is None:
             raise Refused("enter.used")
-        self._limits.succeeded(row.name, address)
+        self.limits.succeeded(row.name, address)
         return await self.begin(row, address, agent)
 
     async def change_password(self, who: SignedIn, old: str, new: str, address: str) -> None:
         """Replace a person's password, and end their other sessions. Raises `Refused`."""
         self._check_password(new, who.person.name)
-        wait = self._limits.wait(who.person.name, address)
+        wait = self.limits.wait(who.person.name, address)
         if wait:
             raise Refused("sign_in.too_many", minutes=-(-wait // 60))
         if len(old) > LONGEST or not await self._passwords.holds(old, who.person.password):
-            self._limits.failed(who.person.name, address)
+            self.limits.failed(who.person.name, address)
             raise Refused("sign_in.wrong_password")
         hashed = await self._passwords.hashed(new)
 
@@ -315,7 +344,7 @@ class People:
             raise Problem(503, "The key of your one-time codes cannot be read: ask for a new link") from error
         step = totp.step_of(key, code, self._world.now())
         if step is None or not await self._store.commit(lambda tx: people.take_code(tx, row.id, step)):
-            self._limits.failed(name, address)
+            self.limits.failed(name, address)
             raise Refused("sign_in.wrong_code")
 
     async def _set_codes(self, who: SignedIn, sealed: str | None, step: int, address: str, operation: str) -> None:
@@ -324,6 +353,13 @@ class People:
             self.note_audit(tx, who.person.name, address, operation, who.person.name)
 
         await self._store.commit(change)
+
+
+def _free_name(tx: Tx, name: str) -> str:
+    """The name with a number, if someone has it who is not known to sign in at the provider."""
+    numbers = (f" ({number})" for number in itertools.count(2))
+    names = itertools.chain([name], (f"{name[: LONGEST_NAME - len(each)]}{each}" for each in numbers))
+    return next(each for each in names if people.named(tx, each) is None)
 
 
 def _token(cookie: str) -> bytes:

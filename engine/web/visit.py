@@ -23,8 +23,10 @@ from engine.schema.fields import NoQuery
 from engine.version import VERSION
 from engine.web import layout
 from engine.web.page import ROOT, Declared
+from engine.web.passkeys import Passkeys
 from engine.web.people import People, SignedIn
 from engine.web.roles import Role
+from engine.web.sign_on import SignOn
 from engine.web.texts import DEFAULT, Texts, languages, texts_of
 
 T = TypeVar("T")
@@ -42,6 +44,8 @@ class Site:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.people = People(context.store, context.vault, context.settings, context.world)
+        self.passkeys = Passkeys(context.store, self.people, context.world)
+        self.sign_on = SignOn(context, self.people)
         self.hourly = HourlyCounts(context.store, context.world)
 
 
@@ -54,11 +58,15 @@ class Visit:
     def __init__(self, site: Site, declared: Declared, asked: PageRequest) -> None:
         self.context = site.context
         self.people = site.people
+        self.passkeys = site.passkeys
+        self.sign_on = site.sign_on
         self.hourly = site.hourly
         self.declared = declared
         self.asked = asked
         self.query = asked.query
         self.form = asked.form
+        self.needed = 0
+        """How many things need someone, as the navigation says."""
         self.who: SignedIn | None = site.people.of(asked.cookies)
         self.text: Texts = texts_of(_language(asked.headers.get("accept-language", "")))
 
@@ -197,6 +205,12 @@ class Visit:
         return headers.get("x-forwarded-proto", "").startswith("https") or headers.get("origin", "").startswith(
             "https:"
         )
+
+    def url(self, path: str) -> str:
+        """The whole URL of a path: at `serviceUrl` if it is set, else where the browser is now."""
+        scheme = "https" if self.is_secure else "http"
+        base = self.context.settings.values.service_url or f"{scheme}://{self.asked.headers.get('host', '')}"
+        return f"{base.rstrip('/')}{path}"
 
     @property
     def is_refresh(self) -> bool:

@@ -81,14 +81,14 @@ class Browser:
             elif (tab := self._tabs.get(said.get("sessionId", ""))) is not None:
                 tab.hear(said["method"], said["params"])
 
-    async def tab(self, *, phone: bool = False, dark: bool = False) -> Tab:
+    async def tab(self, *, phone: bool = False, tablet: bool = False, dark: bool = False) -> Tab:
         """A new tab in a profile of its own."""
         context = (await self.send("Target.createBrowserContext"))["browserContextId"]
         target = await self.send("Target.createTarget", url="about:blank", browserContextId=context)
         attached = await self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         tab = Tab(self, attached["sessionId"], self._nursery)
         self._tabs[attached["sessionId"]] = tab
-        await tab.set_up(phone=phone, dark=dark)
+        await tab.set_up(phone=phone, tablet=tablet, dark=dark)
         return tab
 
 
@@ -109,12 +109,16 @@ class Tab:
         """One command to this tab."""
         return await self._browser.send(method, self._session, **parameters)
 
-    async def set_up(self, *, phone: bool, dark: bool) -> None:
+    async def set_up(self, *, phone: bool, tablet: bool, dark: bool) -> None:
         for domain in ("Page", "Runtime", "Network", "Log"):
             await self.send(f"{domain}.enable")
-        width, height = (390, 844) if phone else (1280, 900)
+        width, height = (390, 844) if phone else (820, 1180) if tablet else (1280, 900)
         await self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=phone or tablet,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.send("Emulation.setEmulatedMedia", features=[scheme])

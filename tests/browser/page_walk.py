@@ -23,7 +23,7 @@ from real.engine_process import EngineProcess
 
 PICTURES = os.environ.get("PICTURES")
 AXE = os.environ.get("AXE")
-LOOKS = [(phone, dark) for phone in (False, True) for dark in (False, True)]
+LOOKS = [(device, dark) for device in ("desktop", "tablet", "phone") for dark in (False, True)]
 NAME, PASSWORD = "ann@example.com", "correct horse battery"
 SETTLE_SECONDS = 0.3
 MOST_BYTES = 150_000
@@ -81,12 +81,12 @@ async def walk(
 ) -> None:
     """Visit `path` in every look; `then` is done there besides. `cookie` None: not signed in."""
     async with driven(devtools) as browser:
-        for phone, dark in LOOKS:
-            tab = await browser.tab(phone=phone, dark=dark)
+        for device, dark in LOOKS:
+            tab = await browser.tab(phone=device == "phone", tablet=device == "tablet", dark=dark)
             if cookie is not None:
                 await sign_in(tab, engine, cookie)
             await tab.go(f"{engine.url}{path}")
-            look = f"admin-{name}-{'phone' if phone else 'desktop'}-{'dark' if dark else 'light'}"
+            look = f"admin-{name}-{device}-{'dark' if dark else 'light'}"
             await look_at(tab, look)
             size = await tab.ask(
                 "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))"

@@ -86,6 +86,17 @@ async def test_other_pages(engine: EngineProcess, devtools: str, cookie: tuple[s
     await walk(engine, devtools, f"/admin/{page}", page.replace("/", "-"), cookie=cookie)
 
 
+async def test_the_key_of_one_time_codes(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
+    async def then(tab: Tab) -> None:
+        await tab.click("Set up")
+        width, height = await tab.ask(
+            "(r => [r.width, r.height])(document.querySelector('.qr svg').getBoundingClientRect())"
+        )
+        assert width == height >= 200
+
+    await walk(engine, devtools, "/admin/settings/sign-in", "codes", cookie=cookie, then=then)
+
+
 async def test_home_renews_what_has_changed(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
     async with driven(devtools) as browser:
         tab = await browser.tab()

@@ -61,6 +61,10 @@ class EngineProcess:
         self.crash_expected = False
         """Set by a test that makes it crash on purpose; otherwise a traceback in the log fails the test."""
 
+    def configure(self, **settings: str) -> None:
+        """More overrides, for its next start."""
+        self._environment.update(settings)
+
     @property
     def log(self) -> str:
         """Its standard output and error so far."""

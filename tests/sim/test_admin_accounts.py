@@ -128,6 +128,25 @@ async def test_why_its_mail_does_not_go_and_mending_it(tmp_path: Path, autojump_
         assert ann.has("The engine follows the mailbox.") and ann.has("No message waits")
 
 
+async def test_another_server(tmp_path: Path, autojump_clock: object) -> None:
+    async with visiting(tmp_path) as ann:
+        given = servers("shop", "x")
+        await register(ann, account="shop", name="Shop", **given)
+        await ann.get("/admin/accounts/shop/servers")
+        assert 'value="imap.sandbox.example"' in ann.page
+        sides = {
+            f"{side}.{member}": value
+            for side, port in (("imap", "143"), ("smtp", "587"))
+            for member, value in (("host", f"{side}2.sandbox.example"), ("port", port), ("secure", "starttls"))
+        }
+        for wrong in ({"imap.host": "no host"}, {"smtp.port": "99999"}, {"smtp.port": "x"}, {"imap.host": ""}):
+            assert (await ann.post("/admin/accounts/shop/servers", **{**sides, **wrong})).status == 422, wrong
+        await ann.follow(await ann.post("/admin/accounts/shop/servers", **sides))
+        assert ann.has("The servers are changed.") and ann.has("smtp2.sandbox.example:587")
+        record = ann.engine.context.registry.get("shop")
+        assert record is not None and record.record.imap.auth.password == "x"
+
+
 async def test_pausing_and_resuming(tmp_path: Path, autojump_clock: object) -> None:
     async with visiting(tmp_path) as ann:
         await ann.engine.register("shop")
@@ -212,7 +231,7 @@ async def test_a_reader_sees_it_and_changes_nothing(tmp_path: Path, autojump_clo
                 "sign-out",
                 "accounts",
             }
-        for url in ("/admin/add-account", "/admin/send-link"):
+        for url in ("/admin/add-account", "/admin/send-link", "/admin/accounts/shop/servers"):
             assert (await rae.get(url)).status == 403
             assert (await rae.post(url, email="a@x.example", sandbox="on")).status == 403
         for what in ("reconnect", "sync", "pause", "logs", "password", "link", "remove"):

@@ -252,7 +252,12 @@ async def test_a_reader_only_looks(tmp_path: Path, autojump_clock: object) -> No
 
 def test_every_action_needs_a_role() -> None:
     open_to_all = {(each.method, each.path) for each in pages() if each.role is None}
-    assert open_to_all == {(method, path) for method in ("GET", "POST") for path in ("/admin/sign-in", "/admin/enter")}
+    both = {(method, path) for method in ("GET", "POST") for path in ("/admin/sign-in", "/admin/enter")}
+    assert open_to_all == both | {
+        ("POST", "/admin/sign-in/passkey"),
+        ("GET", "/admin/sign-in/provider"),
+        ("GET", "/admin/sign-in/provider/back"),
+    }
     # Trying an operation asks for the role of that operation.
     own = re.compile("/sessions|/sign-(in|out)|/api/")
     for each in pages():

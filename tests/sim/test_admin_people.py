@@ -62,6 +62,7 @@ async def test_codes_are_turned_on_and_off_with_a_code(tmp_path: Path, autojump_
         await ann.get("/admin/settings/sign-in")
         await ann.post("/admin/settings/sign-in/codes")
         (text,) = re.findall('name="key" value="([A-Z2-7]+)"', ann.page)
+        assert 'role="img" aria-label="QR code of the key"><svg' in ann.page and "style=" not in ann.page
         key, step = totp.from_text(text), int(ann.engine.context.world.now() // totp.STEP)
         assert (await ann.post("/admin/settings/sign-in/codes/on", key=text, code="000000")).status == 422
         for broken in ("", "1", "MFRGG"):

@@ -229,6 +229,23 @@ async def test_a_secret_about_to_expire_is_warned_of_three_times_over_restarts(
         assert "PUT /v1/oauth2/" in warnings(engine)[0]["hint"]
 
 
+@pytest.mark.parametrize(("days", "said"), [(-1, "expired on"), (2, "expires on")])
+async def test_the_log_says_whether_a_secret_has_expired_already(
+    simulation: Simulation,
+    autojump_clock: trio.testing.MockClock,
+    caplog: pytest.LogCaptureFixture,
+    days: int,
+    said: str,
+) -> None:
+    async with simulation.running() as engine:
+        caller = await Caller.of(engine)
+        expires = datetime.fromtimestamp(simulation.world.now() + days * 86_400, UTC).isoformat()
+        await made(caller, **SANDBOX, clientSecretExpires=expires)
+        await trio.sleep(1)
+        assert len(warnings(engine)) == 1
+        assert [each for each in caplog.messages if "client secret" in each and said in each]
+
+
 async def test_the_doctor_names_a_secret_about_to_expire(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:

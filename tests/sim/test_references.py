@@ -406,3 +406,29 @@ async def test_beside_raw_it_adds_what_lacks(simulation: Simulation, autojump_cl
         made = await rehearsed(mail, {"message": await original(mail), "action": "reply"}, raw=raw)
         assert (made["To"], made["Subject"], made["In-Reply-To"]) == ("t@x.example", "Re: Grüße", "<2@x.example>")
         assert made.get_content() == "mine\r\n"
+
+
+@pytest.mark.parametrize(
+    ("author", "shown"),
+    [
+        (b"Some One <nowhere>", "Some One <nowhere>"),
+        (b"=?utf-8?q?J=C3=B6rg?= <a@x..example>", "J\u00f6rg <a@x..example>"),
+        (b"daemon", "daemon"),
+    ],
+)
+async def test_a_forward_shows_an_author_to_whom_nothing_can_be_sent(
+    simulation: Simulation, author: bytes, shown: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, count=0) as mail:
+        raw = b"From: " + author + b"\r\nTo: ok@x.example, Printer <lp0>\r\nSubject: x\r\n\r\nHallo\r\n"
+        uid = folder(mail.engine).add(raw, 1.0, ()).uid
+        await mail.rounds()
+        reference = {"message": await mail.id_of(uid), "action": "forward", "inline": True}
+        answer = await mail.ask("POST", "submit", {"to": "t@x.example", "reference": reference, "dryRun": True})
+        made = email.message_from_bytes(base64.b64decode(answer["preview"]), policy=email.policy.default)
+        for kind in ("plain", "html"):
+            part = made.get_body((kind,))
+            lines = part.get_content().replace("<br>", "\n").replace("&lt;", "<").replace("&gt;", ">")
+            line = next(each for each in lines.splitlines() if "From:" in each)
+            assert shown in line, lines
+            assert "Printer <lp0>" in next(each for each in lines.splitlines() if "To:" in each)

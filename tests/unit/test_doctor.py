@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import doctor
+from engine import doctor, installed_packages
 from engine.commands.target import find
 from engine.config import Config, Http, Msa, StoreConfig
 from engine.store import database, vault_keys
@@ -80,7 +80,7 @@ os._exit(0)
 
 
 def test_the_packages_are_those_of_the_project():
-    assert list(doctor.REQUIRED) == tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
+    assert list(installed_packages.REQUIRED) == tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
 
 
 def test_packages_here_are_in_order():
@@ -89,7 +89,7 @@ def test_packages_here_are_in_order():
 
 
 def test_a_missing_and_a_wrong_package_are_named(monkeypatch):
-    monkeypatch.setattr(doctor, "REQUIRED", ("no-such-thing>=1,<2", "trio>=99,<100"))
+    monkeypatch.setattr(installed_packages, "REQUIRED", ("no-such-thing>=1,<2", "trio>=99,<100"))
     found = doctor.packages()
     assert not found.ok
     assert "no-such-thing>=1,<2 is missing" in found.text

@@ -41,16 +41,17 @@ async def account(visit: Visit, account: str) -> Response:
 async def _shown(visit: Visit, account: str, errors: dict[str, str] | None = None) -> Response:
     found = await visit.ask(api.read, account)
     queue = await visit.ask(queue_control.read, "submit", query={"account": account})
-    read, sent, logins = reading(found), sending(found), _logins(found)
+    read, sent, shown = reading(found), sending(found), logins(found)
     limit = found.smtp.rate_limit if isinstance(found.smtp, SmtpConfig) else None
     return visit.show(
         status=422 if errors else 200,
         account=found,
         read=read,
         sent=sent,
-        logins=logins,
-        sides=[each for each in logins if each.has_password],
+        logins=shown,
+        sides=[each for each in shown if each.has_password],
         refused=next((each for each in (read, sent) if each.word.endswith(("authenticationError", "stopped"))), None),
+        unreached=any(each.word.endswith("connectError") for each in (read, sent)),
         limit=limit,
         left=found.sending.left if found.sending and limit else None,
         jobs=queue.jobs,
@@ -108,7 +109,7 @@ async def password(visit: Visit, account: str) -> Response:
         return await _shown(visit, account, {"password": str(visit.text("account.password_missing"))})
     body = {
         each.side: {"partial": True, "auth": {"user": each.user, "pass": given}}
-        for each in _logins(found)
+        for each in logins(found)
         if each.has_password and wanted in ("both", each.side)
     }
     if not body:
@@ -148,7 +149,7 @@ async def home_of(visit: Visit) -> str | None:
     return f"{known.service_url.rstrip('/')}/" if known.service_url else None
 
 
-def _logins(found: AccountInfo) -> list[LoginShown]:
+def logins(found: AccountInfo) -> list[LoginShown]:
     """The servers that the account names itself, with who logs in."""
     by_oauth = found.oauth2.auth.user or "" if found.oauth2 else ""
     shown = []

@@ -29,7 +29,7 @@ async def entered(visit: Visit) -> Response:
         )
     except Refused as refused:
         return _shown(visit, link, refused)
-    return with_cookie(visit, visit.to(ROOT), cookie)
+    return with_cookie(visit.to(ROOT), cookie, secure=visit.is_secure)
 
 
 def _link(visit: Visit) -> EntryLink:

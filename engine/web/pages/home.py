@@ -41,9 +41,10 @@ async def home(visit: Visit) -> Response:
     for name, events, kind in _FIGURES:
         values = [sum(counts.get(event, 0) for event in events) for _, counts in hours]
         figures.append(Figure(name, sum(values), values, kind))
+    visit.needed = sum(each.count for each in found)
     return visit.show(
         needs=found,
-        count=sum(each.count for each in found),
+        count=visit.needed,
         accounts=counted.accounts,
         connected=counted.connections.get("connected", 0),
         under_way=counted.queues.submit.total,

@@ -1,12 +1,14 @@
-"""`/admin/settings/sign-in`: one's own password and one-time codes."""
+"""`/admin/settings/sign-in`: one's own password, one-time codes and passkeys."""
 
 from __future__ import annotations
 
+from markupsafe import Markup
 from quart import Response
 
 from engine.errors import Problem
 from engine.web import totp
 from engine.web.page import Menu, action, page
+from engine.web.passkeys import LONGEST_NAME
 from engine.web.passwords import SHORTEST
 from engine.web.people import Refused
 from engine.web.roles import Role
@@ -18,7 +20,7 @@ ISSUER = "Mailbox Engine"
 
 @page(PATH, role=Role.READER, menu=Menu("settings", 850))
 async def own_sign_in(visit: Visit) -> Response:
-    """Both forms."""
+    """All forms."""
     return _shown(visit)
 
 
@@ -67,13 +69,46 @@ async def codes_off(visit: Visit) -> Response:
     return visit.to(PATH, say="own_sign_in.turned_off")
 
 
+@action(PATH + "/passkeys", role=Role.READER)
+async def add_passkey(visit: Visit) -> Response:
+    """Store the passkey that the browser has made."""
+    form, origin = visit.form, visit.asked.headers.get("origin", "")
+    try:
+        await visit.passkeys.add(
+            visit.signed_in, origin, form.get("name", ""), form.get("answer", ""), visit.asked.address
+        )
+    except Refused as refused:
+        return _shown(visit, refused)
+    return visit.to(PATH, say="own_sign_in.passkey_added")
+
+
+@action(PATH + "/passkeys/{passkey}/remove", role=Role.READER)
+async def remove_passkey(visit: Visit, passkey: str) -> Response:
+    """Remove a passkey. Raises `Problem` 404."""
+    await visit.passkeys.remove(visit.signed_in, passkey, visit.asked.address)
+    return visit.to(PATH, say="own_sign_in.passkey_removed")
+
+
 def _shown(visit: Visit, refused: Refused | None = None, key: bytes | None = None) -> Response:
     person = visit.signed_in.person
+    uri = "" if key is None else totp.uri(key, person.name, ISSUER)
     return visit.show(
         status=200 if refused is None else 422,
         wrong=None if refused is None else visit.text(refused.reason, **refused.values),
+        has_password=person.password is not None,
         has_codes=person.totp is not None,
         key="" if key is None else totp.as_text(key),
-        uri="" if key is None else totp.uri(key, person.name, ISSUER),
+        uri=uri,
+        picture=_picture(uri) if uri else "",
         shortest=SHORTEST,
+        passkeys=visit.passkeys.of(visit.signed_in),
+        passkey_options=visit.passkeys.creation(visit.signed_in, ISSUER),
+        longest_passkey_name=LONGEST_NAME,
     )
+
+
+def _picture(uri: str) -> Markup:
+    """The QR code of a URI as SVG, in the page itself: a URL of its own would have the key in it."""
+    import segno
+
+    return Markup(segno.make(uri, error="m", micro=False).svg_inline(border=4, light="#fff", omitsize=True))

@@ -75,10 +75,7 @@ def _role(visit: Visit) -> Role:
 
 
 def _url(visit: Visit, key: str) -> str:
-    """The link's URL: at `serviceUrl` if it is set, else where the browser is now."""
-    scheme = "https" if visit.is_secure else "http"
-    base = visit.context.settings.values.service_url or f"{scheme}://{visit.asked.headers.get('host', '')}"
-    return f"{base.rstrip('/')}{ENTER}?key={key}"
+    return visit.url(f"{ENTER}?key={key}")
 
 
 def _shown(visit: Visit, *, refused: Refused | None = None, link: str = "", whose: str = "") -> Response:

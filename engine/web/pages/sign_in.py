@@ -1,4 +1,4 @@
-"""`/admin/sign-in`: name, password and one-time code; signing out."""
+"""`/admin/sign-in`: name, password and one-time code, a passkey, or the provider of sign-on; signing out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def sign_in(visit: Visit) -> Response:
     """The form; those who are signed in go on."""
     if visit.who is not None:
         return visit.to(ROOT)
-    return _shown(visit)
+    return shown(visit)
 
 
 @action("/admin/sign-in", role=None)
@@ -30,8 +30,19 @@ async def signed_in(visit: Visit) -> Response:
             form.get("name", ""), form.get("password", ""), form.get("code", ""), visit.asked.address, visit.agent
         )
     except Refused as refused:
-        return _shown(visit, refused)
-    return with_cookie(visit, visit.to_url(form.get("next", "")), cookie)
+        return shown(visit, refused)
+    return with_cookie(visit.to_url(form.get("next", "")), cookie, secure=visit.is_secure)
+
+
+@action("/admin/sign-in/passkey", role=None)
+async def signed_in_by_passkey(visit: Visit) -> Response:
+    """Begin a session for whose passkey has answered."""
+    form = visit.form
+    try:
+        cookie = await visit.passkeys.sign_in(form.get("answer", ""), visit.asked.address, visit.agent)
+    except Refused as refused:
+        return shown(visit, refused)
+    return with_cookie(visit.to_url(form.get("next", "")), cookie, secure=visit.is_secure)
 
 
 @action("/admin/sign-out", role=Role.READER)
@@ -44,9 +55,8 @@ async def sign_out(visit: Visit) -> Response:
     return response
 
 
-def with_cookie(visit: Visit, response: Response, cookie: str) -> Response:
-    """The answer that begins a session in the browser."""
-    secure = visit.is_secure
+def with_cookie(response: Response, cookie: str, *, secure: bool) -> Response:
+    """The answer that begins a session in the browser, which came by TLS if `secure`."""
     response.set_cookie(
         SECURE_COOKIE if secure else COOKIE,
         cookie,
@@ -59,7 +69,8 @@ def with_cookie(visit: Visit, response: Response, cookie: str) -> Response:
     return response
 
 
-def _shown(visit: Visit, refused: Refused | None = None) -> Response:
+def shown(visit: Visit, refused: Refused | None = None) -> Response:
+    """The page; `refused`: why someone did not get in."""
     wrong = None if refused is None else visit.text(refused.reason, **refused.values)
     return visit.show(
         status=200 if refused is None else 422,
@@ -67,5 +78,7 @@ def _shown(visit: Visit, refused: Refused | None = None) -> Response:
         name=visit.form.get("name", ""),
         asks_code=refused is not None and refused.reason in ("sign_in.code_needed", "sign_in.wrong_code"),
         next=visit.form.get("next", visit.query.get("next", "")),
+        passkey_options=visit.passkeys.request(),
+        provider=visit.sign_on.name,
         nobody_yet=visit.people.nobody_yet(),
     )

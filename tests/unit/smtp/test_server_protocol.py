@@ -230,3 +230,31 @@ def test_logins(lines: str, reply: str) -> None:
 def test_no_login_is_taken_without_an_offer() -> None:
     clear = Owner("STARTTLS")
     assert clear.hear(b"EHLO x\r\nAUTH PLAIN AHUAc2VjcmV0\r\n")[-1].startswith("538 5.7.11")
+
+
+@pytest.mark.parametrize("line", [b"HELP", b"help MAIL", b"HELP  "])
+def test_help_lists_the_commands(line: bytes) -> None:
+    owner = Owner()
+    (reply,) = owner.hear(line + b"\r\n")
+    assert reply.startswith("214 2.0.0 ") and all(f" {each}" in reply for each in ("MAIL", "RCPT", "HELP", "QUIT"))
+    assert len(reply) <= 510 and owner.hear(b"EHLO me.example\r\n")[0] == "250-s.example"
+
+
+def test_a_client_that_only_asks_for_help_is_sent_away() -> None:
+    owner = Owner()
+    replies = owner.hear(b"HELP\r\n" * 200)
+    assert replies[-1].startswith("421 4.7.0") and len(replies) == 101
+
+
+@pytest.mark.parametrize("verb", [b"EXPN list", b"SEND FROM:<a@b.example>", b"TURN", b"etrn x.example"])
+def test_commands_that_smtp_has_and_this_server_has_not(verb: bytes) -> None:
+    assert Owner().hear(verb + b"\r\n") == ["502 5.5.1 Error: command not implemented"]
+
+
+@pytest.mark.parametrize("name", [b"postmaster", b"Postmaster", b"POSTMASTER"])
+def test_the_postmaster_needs_a_domain(name: bytes) -> None:
+    owner = Owner()
+    owner.hear(b"EHLO me.example\r\nMAIL FROM:<a@b.example>\r\n")
+    (reply,) = owner.hear(b"RCPT TO:<" + name + b">\r\n")
+    assert reply.startswith("550 5.1.1 No mail ends at this server") and "postmaster@" in reply
+    assert owner.hear(b"RCPT TO:<postmaster@b.example>\r\n") == ["250 2.1.5 Ok"]

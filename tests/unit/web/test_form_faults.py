@@ -53,6 +53,19 @@ def test_a_login_that_was_refused() -> None:
     assert found.said.startswith("5.7.8 Username and Password not accepted") and len(found.said) == 300
 
 
+@pytest.mark.parametrize(
+    ("code", "field", "words"),
+    [
+        ("SmtpAuthDisabled", "smtp.host", "switched off for this mailbox"),
+        ("PasswordsNotAccepted", "smtp.pass", "no passwords from programs, right or wrong"),
+    ],
+)
+def test_a_setting_at_microsoft_is_no_wrong_password_and_does_not_pass(code: str, field: str, words: str) -> None:
+    found = fault(HERE, outcome(code, said="535 5.7.139 Authentication unsuccessful"))
+    assert found.field == field and words in found.text and found.said.startswith("535 5.7.139")
+    assert "at the moment" not in found.text and "refuses this user name" not in found.text
+
+
 def test_a_login_without_a_code_is_one_all_the_same() -> None:
     found = fault(Tried(server="imap", host="h", port=993), ServerVerified(success=False, response_text="no"))
     assert found.field == "password" and "for receiving" in found.text

@@ -18,7 +18,12 @@ def test_what_others_wrote_is_as_it_came(entry: dict[str, str]) -> None:
 
 
 def test_every_file_is_ours_or_named() -> None:
-    assert set(files()) - {entry["file"] for entry in VENDORED.values()} == {"app.css", "app.js", "icon.svg"}
+    assert set(files()) - {entry["file"] for entry in VENDORED.values()} == {
+        "app.css",
+        "app.js",
+        "icon.svg",
+        "passkeys.js",
+    }
 
 
 def test_a_file_is_named_by_its_contents() -> None:

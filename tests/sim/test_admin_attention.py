@@ -1,0 +1,52 @@
+"""What needs someone: packages of other versions, and the number beside Home on every page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from test_admin_pages import visiting
+from visitor import Visitor
+
+from engine import installed_packages
+from engine.web import attention
+
+
+@pytest.fixture
+def wrong_versions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(installed_packages, "REQUIRED", ("trio>=99,<100", "no-such-thing>=1,<2"))
+    attention._wrong_packages.cache_clear()
+    yield
+    attention._wrong_packages.cache_clear()
+
+
+def count_of(visitor: Visitor) -> str:
+    """The number beside Home; "" for none."""
+    return visitor.page.partition('class="count">')[2].partition("</span>")[2].partition("</span>")[0]
+
+
+async def test_packages_of_other_versions_need_someone(
+    tmp_path: Path, autojump_clock: object, wrong_versions: None
+) -> None:
+    async with visiting(tmp_path) as ann:
+        await ann.get("/admin")
+        assert ann.has("One thing needs you") and ann.has("no-such-thing>=1,<2 is missing")
+        assert count_of(ann) == "1"
+
+
+async def test_every_page_says_how_many_things_need_someone(tmp_path: Path, autojump_clock: object) -> None:
+    async with visiting(tmp_path) as ann:
+        await ann.get("/admin/settings")
+        assert count_of(ann) == ""
+        await ann.engine.pause(True)
+        await ann.get("/admin/settings")
+        assert count_of(ann) == "", "counted a moment ago"
+        await trio.sleep(attention.COUNTED_SECONDS)
+        await ann.get("/admin/settings")
+        assert count_of(ann) == "1"
+        await ann.get("/admin")
+        await ann.follow(await ann.post("/admin/resume", queue="submit"))
+        await ann.get("/admin/settings")
+        assert count_of(ann) == "", "an action counts at once"
