@@ -30,6 +30,7 @@ async def test_an_app_is_added_tested_changed_and_removed(tmp_path: Path, autoju
         assert ann.has("No apps yet")
         url = await added(ann)
         assert ann.has("The app is added.") and "https://mail.example/oauth" in ann.page
+        assert 'name="redirectUrl" type="url" value=""' in ann.page
         answer = await ann.post(f"{url}/verify", account="")
         assert answer.status == 200
         for words in ("The app is complete", "The provider can be reached", "Not tested"):

@@ -78,7 +78,7 @@ async def _shown(
         app=found,
         provider=found.provider,
         fields=fields_of(found.provider),
-        given=_given(found) if given is None else given,
+        given=_given(found, visit.context.settings.values.service_url) if given is None else given,
         errors=errors or {},
         verified=verified,
         account=visit.form.get("account", ""),
@@ -92,7 +92,10 @@ def _secrets(app: OAuthApp) -> dict[str, object]:
     return {"clientSecret": app.client_secret, "serviceKey": app.service_key}
 
 
-def _given(app: OAuthApp) -> dict[str, str]:
+def _given(app: OAuthApp, service_url: str | None) -> dict[str, str]:
+    """What its form begins with. The URL that follows `serviceUrl` is not the app's own: saving must not pin it."""
     given = {wire: str(getattr(app, name) or "") for wire, name in _BY_MEMBER.items()}
     given["clientSecretExpires"] = str(app.client_secret_expires or "")[:10]
+    if service_url and given["redirectUrl"] == f"{service_url.rstrip('/')}{api.CALLBACK_PATH}":
+        given["redirectUrl"] = ""
     return given | ({"enabled": "on"} if app.enabled else {})
