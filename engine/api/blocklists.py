@@ -24,6 +24,7 @@ from engine.schema.blocklists import (
     BlocklistAdd,
     BlocklistAdded,
     BlocklistEntries,
+    BlocklistEntriesQuery,
     BlocklistName,
     BlocklistPage,
     BlocklistQuery,
@@ -53,13 +54,14 @@ async def listing(context: Context, query: BlocklistQuery, *, caller: Token | No
 
 @operation("GET", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
 async def read(
-    context: Context, list_id: ListId, query: BlocklistQuery, *, caller: Token | None = None
+    context: Context, list_id: ListId, query: BlocklistEntriesQuery, *, caller: Token | None = None
 ) -> BlocklistEntries:
     """List the entries of a blocklist."""
     name = _name(list_id)
     first = query.page * query.page_size
-    total, found = blocklists.entries(context.store.reader, _scope(caller), name, first, query.page_size)
-    if not total:
+    scope, reader = _scope(caller), context.store.reader
+    total, found = blocklists.entries(reader, scope, name, first, query.page_size, query.query or "")
+    if not total and not (query.query and blocklists.entries(reader, scope, name, 0, 0)[0]):
         raise _not_found()
     return BlocklistEntries(**paging.numbers(total, query), list_id=name, addresses=tuple(map(_shown, found)))
 

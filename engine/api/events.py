@@ -10,7 +10,9 @@ from quart import Response, request
 
 from engine.api.context import Context
 from engine.errors import Problem
+from engine.events.journal import Journal
 from engine.events.reader import Reader
+from engine.events.visible_numbers import VisibleNumbers
 from engine.http import sse
 from engine.http.account_tokens import Access
 from engine.http.bearer_tokens import Validity
@@ -24,6 +26,8 @@ LONGEST_WAIT = 50.0
 """Most seconds of a wait. Many proxies abort a request that gets no answer for a minute."""
 MOST_BYTES = 16 * 1024**2
 """An answer over this size ends early; `next` says where to continue."""
+MOST_EXAMINED = 50_000
+"""Most events that one request for the newest examines, with those that its filter leaves out."""
 
 
 @operation("GET", "/v1/events", access=Access.QUERY, scope="api", tags=_TAGS)
@@ -31,12 +35,15 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encode
     """Read events.
 
     They come in the order of their numbers. With `wait`, the engine answers as soon as there is an event, and at the
-    latest when the wait is over or the engine stops; such a request counts as a stream.
+    latest when the wait is over or the engine stops; such a request counts as a stream. With `before`, the newest come
+    first.
     """
     numbers = context.numbers(caller)
     numbers.refuse_ahead(query.after)
     journal = context.streams.journal
     names = names_of(query.events)
+    if query.before is not None:
+        return await _newest_first(journal, numbers, query, query.before, names)
     position, size = numbers.start(query.after), 0
     found: list[bytes] = []
     # A request that waits counts as a stream.
@@ -55,6 +62,24 @@ async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encode
     last = numbers.last
     first = min(journal.first, last)
     next_ = max(query.after, numbers.seen(position))
+    return Encoded(b'{"events":[%b],"first":%d,"last":%d,"next":%d}\n' % (b",".join(found), first, last, next_))
+
+
+async def _newest_first(
+    journal: Journal, numbers: VisibleNumbers, query: EventsQuery, before: int, names: frozenset[str] | None
+) -> Encoded[EventsPage]:
+    last = numbers.last
+    first = min(journal.first, last)
+    position, size = min(before, last + 1), 0
+    end = max(query.after + 1, journal.first, position - MOST_EXAMINED)
+    found: list[bytes] = []
+    while position > end and len(found) < query.limit and size < MOST_BYTES:
+        entries, position = journal.page_before(position, end, query.limit - len(found), query.account, names)
+        found += [entry[3] for entry in entries]
+        size += sum(len(entry[3]) for entry in entries)
+        await trio.lowlevel.checkpoint()
+    # A token for one account sees no number but its own events'.
+    next_ = position if numbers.sees_all or position <= first else numbers.seen(position - 1) + 1
     return Encoded(b'{"events":[%b],"first":%d,"last":%d,"next":%d}\n' % (b",".join(found), first, last, next_))
 
 

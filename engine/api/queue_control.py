@@ -11,6 +11,7 @@ from engine.field_errors import invalid
 from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
 from engine.http.operation import operation
+from engine.isotime import iso_or_none
 from engine.schema.queue_control import (
     QUEUES,
     Queue,
@@ -42,12 +43,19 @@ async def read(context: Context, queue: QueueName, query: QueueQuery) -> QueueIn
         _refuse_account(query.account)
         waiting, delayed = context.webhooks.jobs() if name == "notify" else (0, 0)
         jobs = QueueJobs(active=0, delayed=delayed, paused=0, waiting=waiting)
-        return QueueInfo(queue=name, jobs=jobs, paused=_paused(context, name))
+        oldest = context.webhooks.oldest() if name == "notify" else None
+        return QueueInfo(queue=name, jobs=jobs, paused=_paused(context, name), oldest=oldest)
     account = find_account(context, query.account).id if query.account is not None else None
     counts = outbox.counts(context.store.reader, account, context.world.now())
     jobs = QueueJobs(active=counts.active, delayed=counts.delayed, paused=0, waiting=counts.waiting)
     paused = context.pauses.paused(account)
-    return QueueInfo(queue="submit", account=UNSET if account is None else account, jobs=jobs, paused=paused)
+    return QueueInfo(
+        queue="submit",
+        account=UNSET if account is None else account,
+        jobs=jobs,
+        paused=paused,
+        oldest=iso_or_none(counts.oldest),
+    )
 
 
 @operation(

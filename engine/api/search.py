@@ -26,6 +26,7 @@ EVERY = "*"
     access=Access.PATH,
     scope="api",
     tags=("Message",),
+    reads=True,
     errors={
         400: "The cursor is of another search, or its UIDs are void (`InvalidCursorValue`).",
         404: "There is no such folder; `path` names it.",

@@ -21,6 +21,8 @@ TAGS = {
     "those that a request has added (`docs/lists-and-tracking.md`).",
     "OAuth2 Applications": "An OAuth2 app is what you registered at a provider's console, so that people can sign in "
     "to their mailboxes through it. Only tokens for all accounts see apps. Secrets are sealed, and read `******`.",
+    "Sandbox": "What sandbox accounts have sent is caught, whether its recipients are the sandbox's or not. The newest "
+    "messages are kept, in memory, until the engine stops.",
     "Settings": "These settings are for the whole engine; a change applies at once.",
     "Token": "Tokens are issued and revoked on the command line (`docs/operate.md#tokens`).",
     "Webhooks": "What webhooks do, sign and promise is in `docs/events.md#webhooks`.",

@@ -1,4 +1,4 @@
-"""Stored templates: creating, listing, reading, changing and removing them.
+"""Stored templates: creating, listing, reading, rendering, changing and removing them.
 
 A template is of one account or of all. A token for one account creates, lists and changes those of its account, and may
 read those of all, as it may send them.
@@ -15,13 +15,16 @@ from msgspec.structs import asdict, replace
 from engine.api.context import Context, find_account
 from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
+from engine.handlebars.names import names_read
 from engine.http import paging
 from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change
 from engine.http.operation import operation
 from engine.http.problems import NO_ACCOUNT
 from engine.isotime import iso
+from engine.model.registration import Registration
 from engine.schema.fields import AccountId
+from engine.schema.submit import Render, Submit
 from engine.schema.templates import (
     FlushQuery,
     TemplateContent,
@@ -32,6 +35,8 @@ from engine.schema.templates import (
     TemplateId,
     TemplateInfo,
     TemplatePage,
+    TemplatePreview,
+    TemplatePreviewed,
     TemplateQuery,
     TemplatesFlushed,
     TemplateSummary,
@@ -42,7 +47,7 @@ from engine.store import templates
 from engine.store.templates import Content, Stored, Summary
 from engine.store.tokens import Token
 from engine.store.writer import Tx
-from engine.submission.template import check
+from engine.submission.template import Rendering, Variables, check
 
 _TAGS = ("Templates",)
 _PATH = "/v1/templates/template/{template}"
@@ -109,6 +114,35 @@ async def read(context: Context, template: TemplateId, *, caller: Token | None =
     content = {name: value for name, value in asdict(found.content).items() if value is not None}
     shown = TemplateContentShown(**content)
     return TemplateInfo(**_members(found.summary), account=found.summary.account, content=shown)
+
+
+@operation(
+    "POST",
+    f"{_PATH}/preview",
+    access=Access.HANDLER,
+    scope="api",
+    tags=_TAGS,
+    reads=True,
+    errors={422: "It cannot be rendered with these `params`: `fields` names the text, the line and what is wrong."},
+)
+async def preview(
+    context: Context, template: TemplateId, body: TemplatePreview, *, caller: Token | None = None
+) -> TemplatePreviewed:
+    """Render a template without sending it."""
+    found = _find(context, template, caller)
+    owner = body.account or (caller.account if caller is not None else None) or found.summary.account
+    if caller is not None and caller.account not in (None, owner):
+        raise Problem(403, "Unauthorized account")
+    record = find_account(context, owner).record if owner else Registration(account="", name="")
+    names = await context.world.in_thread(_params, found.content)
+    asked = Submit(template=template, render=Render(params=body.params))
+    rendering = await Rendering.of(asked, found, context.world)
+    if rendering is None:
+        return TemplatePreviewed(params=names)
+    variables = Variables(record, context.settings.values.service_url)
+    done = await rendering.content(asked, variables, body.params, context.world)
+    texts = {name: value for name in ("subject", "text", "html") if (value := getattr(done, name)) is not UNSET}
+    return TemplatePreviewed(**texts, params=names)
 
 
 @operation(
@@ -201,6 +235,11 @@ def _not_found() -> Problem:
 
 def _stored(content: TemplateContent) -> Content:
     return Content(**{name: value for name, value in asdict(content).items() if value is not UNSET})
+
+
+def _params(content: Content) -> tuple[str, ...]:
+    texts = (content.subject, content.preview_text, content.html, content.text)
+    return tuple(dict.fromkeys(name for text in texts if text for name in names_read(text, "params")))
 
 
 def _members(summary: Summary) -> dict[str, Any]:

@@ -147,6 +147,19 @@ class Journal:
         cut = len(found) == limit or sum(len(entry[3]) for entry in found) > PAGE_BYTES
         return EventPage(found, found[-1][0] if cut else upto, lost)
 
+    def page_before(
+        self, before: int, end: int, limit: int, account: str | None = None, names: Collection[str] | None = None
+    ) -> tuple[list[Entry], int]:
+        """Events numbered below `before` and from `end` on, newest first, and the number from which the page covers.
+
+        At most `limit`, from at most `WINDOW` examined. A page may be empty although there are more: continue from the
+        number returned while that is above `end`.
+        """
+        start = max(end, before - WINDOW)
+        found = events.window_before(self._store.reader, before, start, limit, PAGE_BYTES, account, names)
+        cut = len(found) == limit or sum(len(entry[3]) for entry in found) > PAGE_BYTES
+        return found, found[-1][0] if cut else start
+
     def of_account(
         self, account: str | None, after: int, upto: int, limit: int, names: Collection[str] | None = None
     ) -> list[Entry]:

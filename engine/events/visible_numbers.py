@@ -23,6 +23,11 @@ class VisibleNumbers:
         self._account = account
 
     @property
+    def sees_all(self) -> bool:
+        """Whether the caller may see every number."""
+        return self._account is None
+
+    @property
     def last(self) -> int:
         """The newest number that the caller may see."""
         return self.seen(self._journal.last)

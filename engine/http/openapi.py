@@ -8,7 +8,6 @@ once at the start; `scripts/api_docs` writes docs/api.md from it.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -106,7 +105,7 @@ def described(operation: Operation) -> dict[str, Any]:
         elif possible.get(status, operation.scope is not None):
             responses[str(status)] = {"$ref": f"#/components/responses/{_name(status)}"}
     shown: dict[str, Any] = {
-        "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
+        "operationId": operation.id,
         "summary": operation.summary,
         "description": _description(operation),
         "tags": list(operation.tags),

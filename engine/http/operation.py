@@ -60,6 +60,7 @@ class Operation:
     * `scope` is what a token needs, None if no token is required; `access` is how a token for one account is treated.
     * `large`: the body may contain attachments, up to `http.max_body`.
     * `change` is the audit entry to write, None for none.
+    * `reads`: whatever its method, it changes nothing, so that people who may only look may ask for it.
     * `errors` describes, by status, failures that are specific to this operation.
     """
 
@@ -79,6 +80,7 @@ class Operation:
     media: str | None = None
     large: bool = False
     change: Change | None = None
+    reads: bool = False
     errors: Mapping[int, str] = field(default_factory=dict)
     takes: frozenset[str] = frozenset()
     """Those of `body`, `query`, `headers`, `caller` and `websocket` that the handler takes."""
@@ -88,6 +90,16 @@ class Operation:
     def name(self) -> str:
         """Method and path."""
         return f"{self.method} {self.path}"
+
+    @property
+    def id(self) -> str:
+        """Its `operationId` in OpenAPI."""
+        return re.sub(r"\W+", "_", f"{self.method.lower()}{self.path}").strip("_")
+
+    @property
+    def changes(self) -> bool:
+        """Whether it may change something."""
+        return self.method != "GET" and not self.reads
 
 
 def operation(
@@ -100,6 +112,7 @@ def operation(
     media: str | None = None,
     large: bool = False,
     change: Change | None = None,
+    reads: bool = False,
     errors: Mapping[int, str] | None = None,
 ) -> Callable[[HandlerT], HandlerT]:
     """Declare the handler below as the operation `method` `path`; see `Operation` for the rest."""
@@ -112,6 +125,7 @@ def operation(
         media=media,
         large=large,
         change=change,
+        reads=reads,
         errors=errors or {},
     )
 

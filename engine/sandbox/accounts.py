@@ -34,6 +34,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Characters."""
     outside_bytes: int = 67_108_864
     """For messages to addresses outside the sandbox."""
+    caught_bytes: int = 33_554_432
+    """For the messages that people look at, to any address."""
     log_entries: int = 10_000
     """Most deliveries, and most messages to the outside, that are remembered."""
 

@@ -1,8 +1,8 @@
 """Delivers the sandbox's mail: decides who may log in, finds the account of an address, records deliveries.
 
 Mail to an address at `example` or any domain below it goes to that address's INBOX; all other mail goes to `outside`.
-Nothing leaves the process. `delivered` and `outside` contain only the newest entries (`Limits`). Nothing here waits, so
-a message is stored for all its recipients or for none.
+Nothing leaves the process. `delivered`, `outside` and `caught` contain only the newest entries (`Limits`). Nothing here
+waits, so a message is stored for all its recipients or for none.
 """
 
 from __future__ import annotations
@@ -50,6 +50,15 @@ class DeliveredMessage(msgspec.Struct, frozen=True):
     user: str | None
 
 
+class CaughtMessage(msgspec.Struct, frozen=True, eq=False):
+    """One message as it was handed over, at `time` (seconds since 1970)."""
+
+    id: str
+    envelope: ReceivedEnvelope
+    raw: bytes
+    time: float
+
+
 class TokenBook(Protocol):
     """The issuer of access tokens."""
 
@@ -71,6 +80,8 @@ class PostOffice:
         self.delivered: list[DeliveredMessage] = []
         self.outside: list[tuple[ReceivedEnvelope, bytes]] = []
         self._outside_bytes = 0
+        self.caught: dict[str, CaughtMessage] = {}
+        self._caught_bytes = 0
         self._passwords: dict[str, str] = {}
         self._taken: dict[str, deque[float]] = {}
         self._world = world
@@ -126,6 +137,7 @@ class PostOffice:
             self.delivered.append(DeliveredMessage(queue_id, envelope.sender, recipient, name, now, envelope.user))
             self.played.kept(recipient.lower(), envelope.sender)
         del self.delivered[: -self.limits.log_entries]
+        self._catch(CaughtMessage(queue_id, envelope, raw, now))
         if outside:
             self._keep_outside(msgspec.structs.replace(envelope, recipients=tuple(outside)), raw)
         return queue_id
@@ -154,6 +166,12 @@ class PostOffice:
         self._outside_bytes += len(raw)
         while self._outside_bytes > self.limits.outside_bytes or len(self.outside) > self.limits.log_entries:
             self._outside_bytes -= len(self.outside.pop(0)[1])
+
+    def _catch(self, message: CaughtMessage) -> None:
+        self.caught[message.id] = message
+        self._caught_bytes += len(message.raw)
+        while self._caught_bytes > self.limits.caught_bytes or len(self.caught) > self.limits.log_entries:
+            self._caught_bytes -= len(self.caught.pop(next(iter(self.caught))).raw)
 
 
 def account_name(user: str) -> str:

@@ -9,6 +9,7 @@ crashes is logged and closed, without effect on the others. Every port uses clea
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 import trio
@@ -19,7 +20,7 @@ from engine.sandbox.faults import Faults
 from engine.sandbox.imap_server import ImapServerConnection
 from engine.sandbox.oauth import OAuthProvider
 from engine.sandbox.oauth_pages import HOST as SIGN_IN_HOST
-from engine.sandbox.post_office import DeliveredMessage, PostOffice, ReceivedEnvelope
+from engine.sandbox.post_office import CaughtMessage, DeliveredMessage, PostOffice, ReceivedEnvelope
 from engine.sandbox.smtp_server import SmtpConnection
 from engine.sandbox.streams import MemoryStream, stream_pair
 from engine.sandbox.web_server import WebConnection
@@ -55,6 +56,11 @@ class Sandbox:
     def outside(self) -> list[tuple[ReceivedEnvelope, bytes]]:
         """Messages to addresses outside the sandbox, unchanged, newest last; the oldest are dropped."""
         return self._post.outside
+
+    @property
+    def caught(self) -> Mapping[str, CaughtMessage]:
+        """Every message that was handed over, to any address, by its id, newest last; the oldest are dropped."""
+        return self._post.caught
 
     def account(self, user: str) -> SandboxAccount:
         """The account of an address, created if it does not exist."""

@@ -85,6 +85,15 @@ class BlocklistQuery(PageQuery, frozen=True, kw_only=True):
     """Which page of the lists, or of a list."""
 
 
+class BlocklistEntriesQuery(PageQuery, frozen=True, kw_only=True):
+    """Which recipients of a list."""
+
+    query: Annotated[
+        Annotated[str, Meta(max_length=256)] | None,
+        Meta(description="Only recipients with this in their address. Absent: all.", examples=["example.com"]),
+    ] = None
+
+
 class BlocklistAdd(Request, frozen=True, kw_only=True):
     """A recipient who is to get no mail of a list."""
 

@@ -339,6 +339,14 @@ class EventsQuery(Request, frozen=True, kw_only=True):
 
     after: Annotated[After, Meta(description="Only events with a number above this.", examples=[4711])] = 0
     limit: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="The most events to answer with.")] = 100
+    before: Annotated[
+        Annotated[int, Meta(ge=1, le=2**53)] | None,
+        Meta(
+            description="Only events with a number below this, the newest first; a number above the newest event's is "
+            "the end. `after` is their lower end, and `wait` has no effect. Absent: the events come oldest first.",
+            examples=[4711],
+        ),
+    ] = None
     wait: Annotated[
         Annotated[int, Meta(ge=0, le=60)],
         Meta(
@@ -351,7 +359,7 @@ class EventsQuery(Request, frozen=True, kw_only=True):
 
 
 class EventsPage(Response, frozen=True, kw_only=True):
-    """Events in the order of their numbers."""
+    """Events in the order of their numbers, or newest first."""
 
     EXAMPLE = {
         "events": [
@@ -384,5 +392,8 @@ class EventsPage(Response, frozen=True, kw_only=True):
     last: Annotated[int, Meta(description="The number of the newest event. `0`: there is none.")]
     next: Annotated[
         int,
-        Meta(description="The `after` of your next request. It lies behind the events that the filter left out, too."),
+        Meta(
+            description="The `after` of your next request. It lies behind the events that the filter left out, too. "
+            "Newest first: its `before`; at most `first` when there are no more."
+        ),
     ]

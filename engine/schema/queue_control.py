@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Filled256, Request, Response
+from engine.schema.fields import Filled256, Request, Response, When
 
 QueueName = Annotated[
     str,
@@ -48,6 +48,13 @@ class QueueInfo(Response, frozen=True, kw_only=True):
     ] = UNSET
     jobs: Annotated[QueueJobs, Meta(description="The messages in it.")]
     paused: Annotated[bool, Meta(description="Whether it is paused.")]
+    oldest: Annotated[
+        When | None,
+        Meta(
+            description="Of `submit`: since when the message that has waited longest is due. Of `notify`: when the "
+            "oldest event happened that an endpoint has not looked at. `null`: nothing waits.",
+        ),
+    ] = None
 
 
 class QueueUpdate(Request, frozen=True, kw_only=True):

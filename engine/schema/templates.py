@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from engine.schema.fields import MAX_TEXT, Line, Request, Response, When
 from engine.schema.paging import Page, PageQuery
@@ -121,6 +121,32 @@ class TemplateInfo(TemplateSummary, frozen=True, kw_only=True):
 
     account: _SHOWN_ACCOUNT
     content: Annotated[TemplateContentShown, Meta(description="Its texts.")]
+
+
+class TemplatePreview(Request, frozen=True, kw_only=True):
+    """With what a template is to be rendered."""
+
+    EXAMPLE = {"params": {"name": "Andris"}}
+    OMITTABLE = True
+
+    params: Annotated[
+        dict[str, Any], Meta(description="What the template reads as `params`: any JSON. Absent: nothing.")
+    ] = field(default_factory=dict)
+    account: Annotated[
+        Annotated[str, Meta(max_length=256)] | UnsetType | None,
+        Meta(description="The account that it reads as `account`. `null` or absent: the template's own, or none."),
+    ] = UNSET
+
+
+class TemplatePreviewed(Response, frozen=True, kw_only=True):
+    """A template as it is rendered. `html` holds what its author and `params` say: show it in a sandbox."""
+
+    subject: Annotated[str, Meta(description="The subject.", examples=["Order 4711"])] = ""
+    text: Annotated[str, Meta(description="The plain text.", examples=["Hello Andris!"])] = ""
+    html: Annotated[str, Meta(description="The HTML.", examples=["<p>Hello Andris!</p>"])] = ""
+    params: Annotated[
+        tuple[str, ...], Meta(description="The members of `params` that the texts read.", examples=[["name"]])
+    ] = ()
 
 
 class TemplateCreated(Response, frozen=True, kw_only=True):

@@ -34,8 +34,8 @@ _SECRETS = (
     "them. Absent: the engine creates one."
 )
 _ENABLED = "Whether events are posted. `false`: events wait, and are posted later."
-_FILTER = "A JMESPath expression: only events for which it is true are posted. `null` or absent: all events."
-_MAP = "A JMESPath expression: its result is posted in place of the event. `null` or absent: the event itself."
+FILTER = "A JMESPath expression: only events for which it is true are posted. `null` or absent: all events."
+MAP = "A JMESPath expression: its result is posted in place of the event. `null` or absent: the event itself."
 _AFTER = "Only events with a number above this; `0` is all events that are kept."
 _SINCE = "Only events from this moment on."
 
@@ -46,7 +46,7 @@ _Names = Annotated[tuple[Filled256, ...], Meta(max_length=1000)]
 _Headers = Annotated[tuple[CustomHeader, ...], Meta(max_length=100)]
 _Secret = Annotated[str, Meta(extra={"check": Check.SECRET}, examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])]
 _Secrets = Annotated[tuple[_Secret, ...], Meta(max_length=10)]
-_Expression = Annotated[str, Meta(min_length=1, max_length=2000, extra={"check": Check.EXPRESSION})]
+Expression = Annotated[str, Meta(min_length=1, max_length=2000, extra={"check": Check.EXPRESSION})]
 _Description = Annotated[Line, Meta(max_length=1024)]
 
 
@@ -67,8 +67,8 @@ class WebhookCreate(Request, frozen=True, kw_only=True):
     headers: Annotated[_Headers, Meta(description=_HEADERS)] = ()
     secrets: Annotated[_Secrets | UnsetType, Meta(description=_SECRETS)] = UNSET
     enabled: Annotated[bool, Meta(description=_ENABLED)] = True
-    filter: Annotated[_Expression | None, Meta(description=_FILTER, examples=["data.rejected"])] = None
-    map: Annotated[_Expression | None, Meta(description=_MAP, examples=["{id: data.queueId, what: event}"])] = None
+    filter: Annotated[Expression | None, Meta(description=FILTER, examples=["data.rejected"])] = None
+    map: Annotated[Expression | None, Meta(description=MAP, examples=["{id: data.queueId, what: event}"])] = None
     after: Annotated[_Seq | None, Meta(description=_AFTER + " Absent: only events from now on.", examples=[0])] = None
 
 
@@ -84,8 +84,8 @@ class WebhookUpdate(Request, frozen=True, kw_only=True):
     headers: Annotated[_Headers | UnsetType, Meta(description=_HEADERS)] = UNSET
     secrets: Annotated[_Secrets | UnsetType, Meta(description=_SECRETS)] = UNSET
     enabled: Annotated[bool | UnsetType, Meta(description=_ENABLED)] = UNSET
-    filter: Annotated[_Expression | UnsetType | None, Meta(description=_FILTER)] = UNSET
-    map: Annotated[_Expression | UnsetType | None, Meta(description=_MAP)] = UNSET
+    filter: Annotated[Expression | UnsetType | None, Meta(description=FILTER)] = UNSET
+    map: Annotated[Expression | UnsetType | None, Meta(description=MAP)] = UNSET
 
 
 class WebhookCreated(Response, frozen=True, kw_only=True):
@@ -182,8 +182,8 @@ class WebhookInfo(Response, frozen=True, kw_only=True):
     headers: Annotated[tuple[CustomHeader, ...], Meta(description=_HEADERS)] = ()
     secrets: Annotated[tuple[str, ...], Meta(description="One mask for each secret.")] = ()
     enabled: Annotated[bool, Meta(description=_ENABLED)]
-    filter: Annotated[str | None, Meta(description=_FILTER)] = None
-    map: Annotated[str | None, Meta(description=_MAP)] = None
+    filter: Annotated[str | None, Meta(description=FILTER)] = None
+    map: Annotated[str | None, Meta(description=MAP)] = None
     replay_of: Annotated[str | UnsetType, Meta(description="The endpoint it replays.")] = UNSET
     until: Annotated[int | UnsetType, Meta(description="The number of the last event that a replay posts.")] = UNSET
     state: Annotated[

@@ -102,11 +102,12 @@ def lists(db: Db, scope: str, first: int, most: int) -> tuple[int, list[tuple[st
     return int(total), [(str(name), int(count)) for name, count in rows]
 
 
-def entries(db: Db, scope: str, list_id: str, first: int, most: int) -> tuple[int, list[Entry]]:
-    """How many entries a list has, and a page of them by address."""
-    (total,) = db.execute(f"SELECT count(*) FROM blocked WHERE {_VISIBLE} AND list = ?2", (scope, list_id)).fetchone()
+def entries(db: Db, scope: str, list_id: str, first: int, most: int, part: str = "") -> tuple[int, list[Entry]]:
+    """How many entries of a list have `part` in their address, and a page of them by address."""
+    where = f"WHERE {_VISIBLE} AND list = ?2 AND instr(address, ?3)"
+    values = (scope, list_id, key_of(part))
+    (total,) = db.execute(f"SELECT count(*) FROM blocked {where}", values).fetchone()
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM blocked WHERE {_VISIBLE} AND list = ?2 ORDER BY address, scope LIMIT ?3 OFFSET ?4",
-        (scope, list_id, most, first),
+        f"SELECT {_COLUMNS} FROM blocked {where} ORDER BY address, scope LIMIT ?4 OFFSET ?5", (*values, most, first)
     )
     return int(total), [Entry(**dict(zip(Entry.__struct_fields__, row, strict=True))) for row in rows]

@@ -55,8 +55,32 @@ def window(
 
     The list ends early with the event whose body takes the total over `max_bytes` octets.
     """
-    where = "seq > ? AND seq <= ?"
-    arguments: list[object] = [seq, upto]
+    return _window(db, ("seq > ? AND seq <= ?", "seq", seq, upto), limit, max_bytes, account, names)
+
+
+def window_before(
+    db: sqlite3.Connection,
+    before: int,
+    start: int,
+    limit: int,
+    max_bytes: int,
+    account: str | None = None,
+    names: Collection[str] | None = None,
+) -> list[tuple[int, str | None, str, bytes]]:
+    """The same for those numbered below `before`, from `start` on, newest first."""
+    return _window(db, ("seq < ? AND seq >= ?", "seq DESC", before, start), limit, max_bytes, account, names)
+
+
+def _window(
+    db: sqlite3.Connection,
+    span: tuple[str, str, int, int],
+    limit: int,
+    max_bytes: int,
+    account: str | None,
+    names: Collection[str] | None,
+) -> list[tuple[int, str | None, str, bytes]]:
+    where, order, *bounds_ = span
+    arguments: list[object] = [*bounds_]
     if account is not None:
         where += " AND account = ?"
         arguments.append(account)
@@ -66,7 +90,7 @@ def window(
     found: list[tuple[int, str | None, str, bytes]] = []
     size = 0
     rows = db.execute(
-        f"SELECT seq, account, name, body FROM event WHERE {where} ORDER BY seq LIMIT ?", (*arguments, limit)
+        f"SELECT seq, account, name, body FROM event WHERE {where} ORDER BY {order} LIMIT ?", (*arguments, limit)
     )
     for row in rows:
         found.append(row)

@@ -21,11 +21,12 @@ _LAST = chr(0x10FFFF)
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Messages that have not ended: being sent, due now, due later."""
+    """Messages that have not ended: being sent, due now, due later. `oldest`: since when the first is due."""
 
     active: int
     waiting: int
     delayed: int
+    oldest: float | None = None
 
 
 def page(
@@ -78,11 +79,12 @@ def recipients(db: sqlite3.Connection, found: Sequence[Message]) -> dict[int, li
 
 def counts(db: sqlite3.Connection, account: str | None, now: float) -> Counts:
     """Count the messages that have not ended, of one account or of all."""
-    where, arguments = ("AND account = ?", [account]) if account is not None else ("", [])
+    where, arguments = ("AND account = ?2", [account]) if account is not None else ("", [])
     row = db.execute(
-        "SELECT coalesce(sum(state = 'sending'), 0), coalesce(sum(state != 'sending' AND next_at <= ?), 0), count(*) "
+        "SELECT coalesce(sum(state = 'sending'), 0), coalesce(sum(state != 'sending' AND next_at <= ?1), 0), count(*), "
+        "min(CASE WHEN state != 'sending' AND next_at <= ?1 THEN next_at END) "
         f"FROM message INDEXED BY message_open WHERE ended IS NULL {where}",
         (now, *arguments),
     ).fetchone()
-    active, waiting, every = row
-    return Counts(active, waiting, every - active - waiting)
+    active, waiting, every, oldest = row
+    return Counts(active, waiting, every - active - waiting, oldest)

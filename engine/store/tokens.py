@@ -94,7 +94,7 @@ def named(db: sqlite3.Connection, start: str) -> list[Token]:
     return [token for token in every(db) if token.hash.startswith(start) or token == itself]
 
 
-def revoke(db: sqlite3.Connection, revoked: Iterable[Token]) -> None:
+def revoke(db: sqlite3.Connection | Tx, revoked: Iterable[Token]) -> None:
     """Remove these tokens."""
     db.executemany("DELETE FROM token WHERE hash = ?", [(each.hash,) for each in revoked])
 

@@ -49,6 +49,11 @@ def _utc(moment: float | str | datetime) -> str:
     return f"{_iso(moment)[:16].replace('T', ' ')} UTC"
 
 
+def _seconds(moment: str) -> float:
+    """A moment as the API writes it, in seconds since 1970."""
+    return datetime.fromisoformat(moment).timestamp()
+
+
 def _size(octets: int) -> str:
     """Octets as people read them."""
     number, unit = float(octets), "B"
@@ -64,6 +69,12 @@ def _json(value: Any) -> Markup:
     return Markup.escape(msgspec.json.encode(value).decode())
 
 
+def _pretty(value: Any, most: int = 40_000) -> str:
+    """A value as JSON for people, cut where it is longer than `most` characters."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -72,7 +83,7 @@ environment = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-environment.filters.update(iso=_iso, utc=_utc, size=_size, json=_json, number=shown)
+environment.filters.update(iso=_iso, utc=_utc, size=_size, seconds=_seconds, json=_json, number=shown, pretty=_pretty)
 
 
 def link(here: str, path: str, query: Mapping[str, object] | None = None) -> str:

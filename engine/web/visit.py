@@ -34,6 +34,8 @@ T = TypeVar("T")
 _IN_PATH = frozenset(string.ascii_letters + string.digits + "-._~%/=&+,:@!$'()*;")
 _ONLY_OWNERS = ("oauth-token",)
 """Scopes of operations whose answers are secrets."""
+_ONLY_OWNERS_OF = "Token"
+"""The tag of operations that decide who may do what."""
 
 
 class Site:
@@ -103,11 +105,10 @@ class Visit:
         plain values. Raises `Problem` as the operation does: 400 with `fields`, 404; 403 for what the role forbids.
         """
         operation, who = _operation(handler), self.signed_in
-        changes = operation.method != "GET"
-        needed = Role.OWNER if operation.scope in _ONLY_OWNERS else Role.OPERATOR if changes else Role.READER
+        needed = role_for(operation)
         if not who.role.may(needed):
             raise Problem(403, f"Your role is {who.role}; this needs {needed}")
-        if changes:
+        if operation.changes:
             must_be_well(self.context.store)
         arguments: dict[str, Any] = {}
         if operation.body is not None:
@@ -232,6 +233,13 @@ def _menus() -> dict[str, list[Declared]]:
         if each.menu is not None:
             found[each.menu.group].append((each.menu.order, each))
     return {group: [each for _, each in sorted(several, key=lambda pair: pair[0])] for group, several in found.items()}
+
+
+def role_for(operation: Operation) -> Role:
+    """The least role that may do what this operation does."""
+    if operation.scope in _ONLY_OWNERS or _ONLY_OWNERS_OF in operation.tags:
+        return Role.OWNER
+    return Role.OPERATOR if operation.changes else Role.READER
 
 
 def _operation(handler: Callable[..., Any]) -> Operation:

@@ -416,12 +416,11 @@ class Endpoint:
         target = plan.target_of(row.account) if plan is not None else None
         entries = self._journal.of_account(row.account or None, row.seq - 1, row.seq, 1)
         if plan is not None and target is not None and entries:
+            reason = None
             try:
                 body = payload(plan, entries[0][3])
             except ExpressionError as error:
                 body, reason = None, str(error)
-            else:
-                reason = None
             if body is not None:
                 letter = letter_of(row.seq, entries[0][3], row.attempts, plan.route, body)
                 async with self._slots:
@@ -438,8 +437,7 @@ class Endpoint:
 
     async def _tell_gap(self, account: str | None, first: int, last: int) -> None:
         self._story.gap(first, last)
-        data: dict[str, Any] = {"webhook": self.id, "first": first, "last": last}
-        data |= {"account": account} if account else {}
+        data = {"webhook": self.id, "first": first, "last": last} | ({"account": account} if account else {})
         await self._commit(lambda tx: self._journal.append(tx, "webhookGap", None, data))
 
     async def _commit(self, change: Callable[[Tx], Any]) -> None:

@@ -82,18 +82,23 @@ def payload(plan: Plan, body: bytes) -> bytes | None:
 
     Raises `ExpressionError`.
     """
-    if plan.filter is None and plan.map is None:
+    return applied(plan.filter, plan.map, body)
+
+
+def applied(filter_: Expression | None, map_: Expression | None, body: bytes) -> bytes | None:
+    """The same for these expressions; None for one that is not there. Raises `ExpressionError`."""
+    if filter_ is None and map_ is None:
         return body
     event = msgspec.json.decode(body)
     try:
-        if plan.filter is not None and not plan.filter.holds(event):
+        if filter_ is not None and not filter_.holds(event):
             return None
     except ExpressionError as error:
         raise ExpressionError(f"the filter cannot be applied: {error}") from error
-    if plan.map is None:
+    if map_ is None:
         return body
     try:
-        made = msgspec.json.encode(plan.map.evaluate(event))
+        made = msgspec.json.encode(map_.evaluate(event))
     except (ExpressionError, TypeError, ValueError, RecursionError) as error:
         raise ExpressionError(f"the map cannot be applied: {error}") from error
     if len(made) > MOST:

@@ -46,6 +46,13 @@ from engine.world import World
 
 log = logging.getLogger("engine.webhooks")
 
+
+class _Dated(msgspec.Struct):
+    """Of an event, when it happened."""
+
+    date: str
+
+
 DEFAULT = "default"
 TEST_EVENT = "webhookTest"
 _IN_INBOX = (
@@ -166,6 +173,14 @@ class EndpointRegistry:
                 waiting += max(0, self._journal.last - endpoint.position)
                 delayed += sum(1 for line in endpoint.lines.values() if line.attempts)
         return waiting, delayed
+
+    def oldest(self) -> str | None:
+        """When the oldest event happened that an endpoint has not looked at; None: there is none."""
+        positions = [made.endpoint.position for made in self.made.values() if made.record.enabled]
+        if self._settings.enabled:
+            positions.append(self.default.position)
+        waiting = self._journal.read(min(positions, default=self._journal.last), 1)
+        return msgspec.json.decode(waiting[0][2], type=_Dated).date if waiting else None
 
     def account(self, account: str, url: str | None, headers: Headers = ()) -> None:
         """Send an account's events to this URL (None: the one of the settings), with `headers` in either case."""

@@ -144,7 +144,7 @@ async def test_another_server(tmp_path: Path, autojump_clock: object) -> None:
         await ann.follow(await ann.post("/admin/accounts/shop/servers", **sides))
         assert ann.has("The servers are changed.") and ann.has("smtp2.sandbox.example:587")
         record = ann.engine.context.registry.get("shop")
-        assert record is not None and record.record.imap.auth.password == "x"  # type: ignore[union-attr]
+        assert record is not None and record.record.imap.auth.password == "x"
 
 
 async def test_pausing_and_resuming(tmp_path: Path, autojump_clock: object) -> None:

@@ -40,7 +40,12 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     mailbox = message_ids.read_message(message["id"]).mailbox
     queued = {to: (await engine.submit("acme", f"{to}@x.example"))["queueId"] for to in ("you", "reject+you")}
     waiting = (await engine.submit("acme", "you@x.example", sendAt="2027-06-01T00:00:00Z"))["queueId"]
+    with_file = {"content": "aGk=", "filename": "hi.bin"}
+    await engine.until_ended(
+        (await engine.submit("acme", "you@x.example", text="x", attachments=[with_file]))["queueId"]
+    )
     await engine.until_ended(*queued.values())
+    caught = next(reversed(engine.sandbox.caught))
     hook = (await caller.ask("POST", "/v1/webhooks", {**HOOK, "filter": "data.rejected"})).json["id"]
     app = (await caller.ask("POST", "/v1/oauth2", {**APP, "redirectUrl": "https://x.example/oauth"})).json["id"]
     template = (await caller.ask("POST", "/v1/templates/template", TEMPLATE)).json["id"]
@@ -123,7 +128,10 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ),
         ("POST", "/v1/settings", {"webhooks": "http://127.0.0.1:9/", "webhooksCustomHeaders": HOOK["headers"]}),
         ("GET", "/v1/settings?" + "&".join(f"{name}=true" for name in SETTINGS.split()), None),
+        ("GET", "/v1/sandbox/messages", None),
+        *(("GET", f"/v1/sandbox/messages/{caught}{rest}", None) for rest in ("", "/source", "/attachments/2")),
         ("GET", "/v1/events", None),
+        ("GET", "/v1/events?before=9", None),
         ("GET", "/v1/events/sse", None),
         ("GET", "/v1/changes", None),
         ("PUT", "/v1/events/consumers/mine", {"seq": 1}),
@@ -137,6 +145,7 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("GET", "/v1/webhookRoutes", None),
         ("GET", f"/v1/webhookRoutes/webhookRoute/{hook}", None),
         ("POST", f"/v1/webhooks/{hook}/test", None),
+        ("POST", "/v1/webhooks/try", {"seq": 1, "filter": "data.account", "map": "{is: event}"}),
         ("POST", f"/v1/webhooks/{hook}/replay", REPLAY),
         ("GET", f"/v1/webhooks/{hook}/parked", None),
         ("POST", f"/v1/webhooks/{hook}/parked", {"action": "skip"}),

@@ -67,6 +67,9 @@ async def two(engine: Engine) -> World:
     span = {"startDate": "2020-01-01", "endDate": "2040-01-01"}
     exported = await other.ask("POST", f"/v1/account/{THEIRS}/export", span)
     await engine.event(THEIRS, "exportCompleted")
+    with_file = {"content": "aGk=", "filename": "hi.bin"}
+    sent = await engine.submit(THEIRS, "x@outside.invalid", subject=CANARY, text="x", attachments=[with_file])
+    await engine.until_ended(sent["queueId"])
     await trio.sleep(1)  # the endpoint takes its place behind these events
     text = {"account": THEIRS, "name": CANARY, "content": {"text": CANARY}}
     template = await other.ask("POST", "/v1/templates/template", text)
@@ -84,6 +87,8 @@ async def two(engine: Engine) -> World:
         "message": mail["id"],
         "text": mail["text"]["id"],
         "attachment": mail["attachments"][0]["id"],
+        "caught": next(reversed(engine.sandbox.caught)),
+        "file": "2",
         "token": tokens.find(engine.context.store.reader, other.token, 0).id,
     }
     return World(engine, operator, tenant, ids)
@@ -122,6 +127,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/templates/template": {"account": THEIRS, "name": "x", "content": {"text": "x"}},
     "PUT /v1/templates/template/{template}": {"name": "x"},
     "POST /v1/webhooks": {"url": "https://203.0.114.9/", "accounts": [THEIRS]},
+    "POST /v1/webhooks/try": {"seq": 9},
     "PUT /v1/webhooks/{webhook}": {"description": "x"},
     "POST /v1/webhooks/{webhook}/replay": {"after": 0},
     "POST /v1/webhooks/{webhook}/parked": {"action": "skip"},

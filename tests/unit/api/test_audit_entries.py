@@ -14,7 +14,8 @@ LEAVE_NONE = {
     ("POST", "/v1/authentication/form"),
     ("POST", "/v1/webhooks/{webhook}/test"),
     ("POST", "/v1/oauth2/{app}/verify"),
-    # It only looks.
+    # They only look.
+    ("POST", "/v1/webhooks/try"),
     ("POST", "/v1/account/{account}/search"),
     # Mail and positions in the events have records of their own.
     ("POST", "/v1/account/{account}/submit"),
