@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "engine").rglob("*.py"))
 
 ORDER = (
-    {"errors", "isotime", "retry_after", "sasl", "sasl_server", "version", "escaping", "field_errors", "masking"},
+    {"errors", "isotime", "retry_after", "sasl", "sasl_server", "version", "escaping", "field_errors", "masking"}
+    | {"installed_packages"},
     {"handlebars"},
     {"mail"},
     {"model"},
