@@ -56,6 +56,9 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
     granted = {"auth": {"user": issued.family.user}, "accessToken": issued.access_token, "expires": "2099-01-01"}
     token = tokens.find(engine.context.store.reader, caller.token, 0)
     assert token is not None
+    issued_too = (await caller.ask("POST", "/v1/tokens", {"description": "x", "scopes": ["api"]})).json["token"]
+    other = tokens.find(engine.context.store.reader, issued_too, 0)
+    assert other is not None
     return [
         ("POST", "/v1/account", {"account": "second", "name": "x", "copy": None, **SERVERS}),
         ("PUT", "/v1/account/second", {"name": "y", "path": ["INBOX", "Sent"], "webhooks": "http://127.0.0.1:9/"}),
@@ -110,6 +113,7 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("POST", "/v1/templates/template", TEMPLATE),
         ("PUT", f"/v1/templates/template/{template}", {"name": "x"}),
         ("GET", f"/v1/templates/template/{template}", None),
+        ("POST", f"/v1/templates/template/{template}/preview", {"params": {"a": "x"}}),
         ("GET", "/v1/templates?account=acme", None),
         ("POST", "/v1/account/acme/submit", {"to": [{"address": "x@x.example"}], "template": template}),
         ("DELETE", f"/v1/templates/template/{template}", None),
@@ -164,6 +168,10 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("DELETE", "/v1/account/third?revoke=true", None),
         ("DELETE", f"/v1/oauth2/{app}", None),
         ("DELETE", "/v1/account/second", None),
+        ("POST", "/v1/tokens", {"description": "x", "scopes": ["api"], "account": "acme"}),
+        ("GET", "/v1/tokens?query=x", None),
+        ("GET", f"/v1/tokens/{other.id}", None),
+        ("DELETE", f"/v1/tokens/{other.id}", None),
         ("GET", f"/v1/tokens/{token.id}/log", None),
     ]
 

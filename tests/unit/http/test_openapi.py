@@ -114,6 +114,7 @@ def test_parameters(made):
         ("pageSize", "query", False),
         ("account", "query", False),
         ("state", "query", False),
+        ("recipient", "query", False),
     ]
     assert all(each["description"] for each in listed)
     assert listed[1]["schema"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 20}
