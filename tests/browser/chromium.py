@@ -53,6 +53,7 @@ class Browser:
         self._numbers = itertools.count(1)
         self._answers: dict[int, trio.MemorySendChannel[dict[str, Any]]] = {}
         self._tabs: dict[str, Tab] = {}
+        self._profiles: list[str] = []
 
     async def send(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
         """One command; its result."""
@@ -84,12 +85,21 @@ class Browser:
     async def tab(self, *, phone: bool = False, tablet: bool = False, dark: bool = False) -> Tab:
         """A new tab in a profile of its own."""
         context = (await self.send("Target.createBrowserContext"))["browserContextId"]
+        self._profiles.append(context)
         target = await self.send("Target.createTarget", url="about:blank", browserContextId=context)
         attached = await self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         tab = Tab(self, attached["sessionId"], self._nursery)
         self._tabs[attached["sessionId"]] = tab
-        await tab.set_up(phone=phone, tablet=tablet, dark=dark)
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            await tab.send(f"{domain}.enable")
+        await tab.send("Fetch.enable", patterns=[{"urlPattern": "https://*.example.com/*"}])
+        await tab.look(phone=phone, tablet=tablet, dark=dark)
         return tab
+
+    async def close(self) -> None:
+        """Close every tab: each takes the processor until its profile is gone."""
+        while self._profiles:
+            await self.send("Target.disposeBrowserContext", browserContextId=self._profiles.pop())
 
 
 class Tab:
@@ -109,9 +119,8 @@ class Tab:
         """One command to this tab."""
         return await self._browser.send(method, self._session, **parameters)
 
-    async def set_up(self, *, phone: bool, tablet: bool, dark: bool) -> None:
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            await self.send(f"{domain}.enable")
+    async def look(self, *, phone: bool = False, tablet: bool = False, dark: bool = False) -> None:
+        """Become the window of such a device, as its person likes it."""
         width, height = (390, 844) if phone else (820, 1180) if tablet else (1280, 900)
         await self.send(
             "Emulation.setDeviceMetricsOverride",
@@ -122,7 +131,6 @@ class Tab:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.send("Emulation.setEmulatedMedia", features=[scheme])
-        await self.send("Fetch.enable", patterns=[{"urlPattern": "https://*.example.com/*"}])
 
     def hear(self, event: str, said: dict[str, Any]) -> None:
         """Note what the browser tells."""
@@ -276,4 +284,5 @@ async def driven(devtools: str) -> AsyncIterator[Browser]:
         browser = Browser(connection, nursery)
         nursery.start_soon(browser.run)
         yield browser
+        await browser.close()
         nursery.cancel_scope.cancel()
