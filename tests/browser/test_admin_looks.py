@@ -10,6 +10,7 @@ import pytest
 from chromium import PROGRAM, Tab, chromium, driven
 from page_walk import NAME, PASSWORD, cookie_of, look_at, sign_in, until, walk
 from real.engine_process import EngineProcess
+from real.processes import wait_until
 
 pytestmark = [
     pytest.mark.real,
@@ -53,8 +54,11 @@ def cookie(engine: EngineProcess) -> tuple[str, str]:
 async def test_the_first_start_prints_a_link(tmp_path_factory: pytest.TempPathFactory) -> None:
     engine = EngineProcess(tmp_path_factory.mktemp("new"))
     engine.start()
-    assert f"{engine.url}/admin/enter?key=" in engine.log
-    engine.kill9()
+    try:
+        # Printed after it listens, which is all that a start waits for.
+        wait_until(lambda: f"{engine.url}/admin/enter?key=" in engine.log, "the link")
+    finally:
+        engine.kill9()
 
 
 async def test_signing_in_by_hand(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
