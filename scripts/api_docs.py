@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -230,7 +231,7 @@ def _example(operation: Operation, shown: Json) -> Iterator[str]:
     words.append(url)
     if operation.body:
         body = shown["requestBody"]["content"]["application/json"]["example"]
-        words += ["-d", f"'{json.dumps(body, ensure_ascii=False, separators=(',', ':'))}'"]
+        words += ["-d", shlex.quote(json.dumps(body, ensure_ascii=False, separators=(",", ":")))]
     streams = operation.media == "text/event-stream"
     yield "\n<!-- not run: it goes on until Ctrl-C -->\n```sh" if streams else "\n```sh"
     yield " ".join(words)

@@ -13,7 +13,7 @@ from engine.schema.webhooks import FILTER, MAP, Expression
 class WebhookTry(Request, frozen=True, kw_only=True):
     """Expressions to try, and on which event."""
 
-    EXAMPLE = {"seq": 14, "filter": "event == 'messageSent'", "map": "{id: data.queueId, what: event}"}
+    EXAMPLE = {"seq": 14, "filter": "data.queueId", "map": "{id: data.queueId, what: event}"}
 
     seq: Annotated[
         Annotated[int, Meta(ge=1, le=2**53)],

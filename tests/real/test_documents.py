@@ -177,12 +177,15 @@ class Documented:
         engine.request("POST", "/v1/settings", {"serviceUrl": engine.url})
         self._mine = {"account": "m", "name": "Mine", "email": "me@example.org", "imap": server, "smtp": server}
 
-    def _message_ids(self) -> dict[str, str]:
-        """The ids of a message that came, by how the examples begin them: its own, its text's, its attachment's."""
-        engine, listed = self._engine, "/v1/account/example/messages?path=INBOX"
+    @property
+    def _mail(self) -> dict[str, Any]:
         file = {"filename": "a.txt", "content": "SGVsbG8="}
         to = {"address": "example@sandbox.example"}
-        mail = {"to": to, "subject": "Hello", "text": "t", "html": "<p>t</p>", "attachments": [file]}
+        return {"to": to, "subject": "Hello", "text": "t", "html": "<p>t</p>", "attachments": [file]}
+
+    def _message_ids(self) -> dict[str, str]:
+        """The ids of a message that came, by how the examples begin them: its own, its text's, its attachment's."""
+        engine, listed, mail = self._engine, "/v1/account/example/messages?path=INBOX", self._mail
         if not engine.request("GET", listed).json["total"]:
             engine.request("POST", "/v1/account/example/submit", mail)
             wait_until(lambda: engine.request("GET", listed).json["total"], "the message")
@@ -205,6 +208,14 @@ class Documented:
             text = re.sub(shape, real, text)
         if (draft := re.search(r"/v1/account/example/message/\w+(?=/submit)", text)) is not None:
             engine.request("PUT", draft[0], {"flags": {"add": ["\\Draft"]}})
+        if "/v1/sandbox/messages/" in text:
+            engine.request("POST", "/v1/account/example/submit", {**self._mail, "to": "file@sandbox.example"})
+            wait_until(lambda: "file@" in str(engine.request("GET", "/v1/sandbox/messages").json), "the caught message")
+            listed = engine.request("GET", "/v1/sandbox/messages").json["messages"]
+            caught = next(each["id"] for each in listed if each["recipients"] == ["file@sandbox.example"])
+            (file,) = engine.request("GET", f"/v1/sandbox/messages/{caught}").json["attachments"]
+            text = re.sub(r"messages/\w+", f"messages/{caught}", text)
+            text = re.sub(r"(?<=attachments/)\w+", file["id"], text)
         if "/v1/outbox/" in text:
             tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
             waits = {"to": {"address": "x@sandbox.example"}, "text": "t", "sendAt": tomorrow}
@@ -213,6 +224,9 @@ class Documented:
             text = re.sub(r"(?<=outbox/)\w+", answer.json["queueId"], text)
         if "/v1/tokens/" in text:
             token = engine.command("tokens", "list").stdout.split("\n")[1].split()[0]
+            if "-X DELETE" in text:
+                engine.request("POST", "/v1/tokens", {"description": "to be revoked", "scopes": ["api"]})
+                token = engine.request("GET", "/v1/tokens?query=revoked").json["tokens"][0]["id"]
             text = re.sub(r"(?<=tokens/)\w+", token, text)
         if "/v1/oauth2/" in text:
             app = {"name": "x", "provider": "gmail", "clientId": "x", "clientSecret": "x"}
@@ -251,6 +265,13 @@ class Documented:
             made = engine.request("POST", export, span).json["exportId"]
             wait_until(lambda: engine.request("GET", f"{export}/{made}").json["status"] == "completed", "the export")
             text = re.sub(r"exp_\w+", made, text)
+        if "/v1/webhooks/try" in text:
+            sent = next(
+                each
+                for each in engine.request("GET", "/v1/events?limit=1000").json["events"]
+                if each["event"] == "messageSent"
+            )
+            text = re.sub(r'(?<="seq":)\d+', str(sent["seq"]), text)
         if "/wh_" in text:
             made = engine.request("POST", "/v1/webhooks", {"url": "http://127.0.0.1:1/"})
             text = re.sub(r"wh_\w+", made.json["id"], text)

@@ -62,6 +62,7 @@ ACCEPTED = {
     "webhook-batch-stats: +sqlite": "what this engine is made of",
     "webhook-batch-stats: +counters.*": _WHEN,
     "webhook-batch-stats: +connections.*": "states that theirs leaves out",
+    "queue-submit: +oldest": "since when the oldest one waits, ours",
     "submit-on-auth-error-account: status 503, not 200": "refused before the first sync",
 }
 """Differences, as patterns, and why they are there."""
