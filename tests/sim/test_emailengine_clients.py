@@ -72,7 +72,7 @@ async def test_the_other_queues(asking: tuple[Engine, Caller], autojump_clock: t
     jobs = {"active": 0, "delayed": 0, "paused": 0, "waiting": 0}
     for name in ("notify", "documents"):
         shown = (await caller.ask("GET", queue + name)).json
-        assert shown == {"queue": name, "jobs": jobs, "paused": False}
+        assert shown == {"queue": name, "jobs": jobs, "paused": False, "oldest": None}
     assert (await caller.ask("GET", queue + "nosuch")).status == 400
     assert (await caller.ask("PUT", queue + "notify", {"account": "acme", "paused": True})).status == 400
     hook = {"webhooks": "http://127.0.0.1:9/", "webhooksEnabled": True}
@@ -97,7 +97,9 @@ async def test_a_paused_queue_waits(asking: tuple[Engine, Caller], autojump_cloc
     await engine.pause(True)
     await engine.submit("acme", "you@sandbox.example")
     jobs = {"active": 0, "delayed": 0, "paused": 0, "waiting": 1}
-    assert (await caller.ask("GET", queue)).json == {"queue": "submit", "jobs": jobs, "paused": True}
+    shown = (await caller.ask("GET", queue)).json
+    assert shown.pop("oldest") is not None
+    assert shown == {"queue": "submit", "jobs": jobs, "paused": True}
     assert (await caller.ask("PUT", queue, {})).json == {"queue": "submit", "paused": True}
 
 

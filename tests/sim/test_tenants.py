@@ -126,6 +126,8 @@ BODIES: dict[str, Any] = {
     "POST /v1/blocklist/{listId}": {"account": THEIRS, "recipient": "x@sandbox.example"},
     "POST /v1/templates/template": {"account": THEIRS, "name": "x", "content": {"text": "x"}},
     "PUT /v1/templates/template/{template}": {"name": "x"},
+    "POST /v1/templates/template/{template}/preview": {"params": {}},
+    "POST /v1/tokens": {"description": "x", "scopes": ["api"], "account": THEIRS},
     "POST /v1/webhooks": {"url": "https://203.0.114.9/", "accounts": [THEIRS]},
     "POST /v1/webhooks/try": {"seq": 9},
     "PUT /v1/webhooks/{webhook}": {"description": "x"},
@@ -153,7 +155,7 @@ async def of_theirs(world: World, route: Operation) -> list[Answer]:
         queries = ["?force=true"]
     if "path" in getattr(route.query, "__struct_fields__", ()):
         queries = ["?path=INBOX"]
-    if "recipient" in getattr(route.query, "__struct_fields__", ()):
+    if "/v1/blocklist" in route.path and "recipient" in getattr(route.query, "__struct_fields__", ()):
         queries = [f"?recipient={CANARY}@sandbox.example"]
     if "email" in getattr(route.query, "__struct_fields__", ()):
         queries = ["?email=x@sandbox.example"]

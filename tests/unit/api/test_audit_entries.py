@@ -16,6 +16,7 @@ LEAVE_NONE = {
     ("POST", "/v1/oauth2/{app}/verify"),
     # They only look.
     ("POST", "/v1/webhooks/try"),
+    ("POST", "/v1/templates/template/{template}/preview"),
     ("POST", "/v1/account/{account}/search"),
     # Mail and positions in the events have records of their own.
     ("POST", "/v1/account/{account}/submit"),
