@@ -10,16 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 import trio
 from quart import Response, has_websocket_context, request, websocket
-from quart.globals import request_ctx
 from quart.wrappers import Request as HttpRequest
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.local import LocalProxy
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.arriving_body import ArrivingBody
@@ -171,7 +171,7 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
             must_be_well(store)
         elif store.failed:
             raise StorageFailed(FAILED)
-        asked = request_ctx.request
+        asked = cast(LocalProxy[HttpRequest], request)._get_current_object()  # each use of the proxy looks it up again
         caller = None
         if operation.scope is not None:
             caller = door.require(asked, operation.scope)
