@@ -24,7 +24,7 @@ import re
 import types
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -32,12 +32,12 @@ from quart import Response
 
 from engine.http.account_tokens import Access, check
 from engine.http.audit_entries import Change
+from engine.http.declarations import HandlerT, declare, declared_handlers
 from engine.schema.fields import Request
 
 Kind = type[msgspec.Struct]
 Handler = Callable[..., Awaitable[Any]]
 """The function that carries out an operation."""
-HandlerT = TypeVar("HandlerT", bound=Handler)
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
 _DECLARED = "operation declared"
@@ -116,7 +116,8 @@ def operation(
     errors: Mapping[int, str] | None = None,
 ) -> Callable[[HandlerT], HandlerT]:
     """Declare the handler below as the operation `method` `path`; see `Operation` for the rest."""
-    return _declare(
+    return declare(
+        _DECLARED,
         method=method,
         path=path,
         access=access,
@@ -132,15 +133,7 @@ def operation(
 
 def websocket(path: str, *, access: Access, scope: str, tags: tuple[str, ...] = ()) -> Callable[[HandlerT], HandlerT]:
     """Declare the handler below as the one for the websocket at `path`; it runs once its caller is authenticated."""
-    return _declare(method="GET", path=path, access=access, scope=scope, tags=tags, websocket=True)
-
-
-def _declare(**declared: Any) -> Callable[[HandlerT], HandlerT]:
-    def declare(handler: HandlerT) -> HandlerT:
-        vars(handler)[_DECLARED] = declared
-        return handler
-
-    return declare
+    return declare(_DECLARED, method="GET", path=path, access=access, scope=scope, tags=tags, websocket=True)
 
 
 def declared_in(modules: Iterable[ModuleType]) -> tuple[Operation, ...]:
@@ -149,20 +142,14 @@ def declared_in(modules: Iterable[ModuleType]) -> tuple[Operation, ...]:
     Raises `ValueError` for one that does not match its handler, cannot treat tokens as it says, or is declared twice.
     """
     found: dict[tuple[bool, str], Operation] = {}
-    for module in modules:
-        for handler in vars(module).values():
-            if not isinstance(handler, FunctionType) or handler.__module__ != module.__name__:
-                continue
-            declared = vars(handler).get(_DECLARED)
-            if declared is None:
-                continue
-            try:
-                made = _made(handler, declared)
-                check(made, takes_caller="caller" in made.takes)
-            except ValueError as error:
-                raise ValueError(f"{declared['method']} {declared['path']}: {error}") from error
-            if found.setdefault((made.websocket, made.name), made) is not made:
-                raise ValueError(f"{made.name} is there twice")
+    for handler, declared in declared_handlers(modules, _DECLARED):
+        try:
+            made = _made(handler, declared)
+            check(made, takes_caller="caller" in made.takes)
+        except ValueError as error:
+            raise ValueError(f"{declared['method']} {declared['path']}: {error}") from error
+        if found.setdefault((made.websocket, made.name), made) is not made:
+            raise ValueError(f"{made.name} is there twice")
     return tuple(found.values())
 
 

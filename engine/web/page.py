@@ -22,11 +22,12 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from types import FunctionType, ModuleType
-from typing import Any, Literal
+from types import ModuleType
+from typing import Literal
 
 from quart import Response
 
+from engine.http.declarations import declare, declared_handlers
 from engine.http.html_pages import LONGEST_FORM
 from engine.web.roles import Role
 
@@ -71,39 +72,25 @@ def page(
     path: str, *, role: Role | None, menu: Menu | None = None, under: str | None = None
 ) -> Callable[[Handler], Handler]:
     """Declare the handler below as the page at `path`. `under`: the page that the navigation marks meanwhile."""
-    return _declare(method="GET", path=path, role=role, menu=menu, under=under, longest_form=LONGEST_FORM)
+    return declare(_DECLARED, method="GET", path=path, role=role, menu=menu, under=under, longest_form=LONGEST_FORM)
 
 
 def action(path: str, *, role: Role | None, longest_form: int = LONGEST_FORM) -> Callable[[Handler], Handler]:
     """Declare the handler below as what a form posts to `path`; of the form at most `longest_form` bytes are read."""
-    return _declare(method="POST", path=path, role=role, menu=None, under=None, longest_form=longest_form)
-
-
-def _declare(**declared: Any) -> Callable[[Handler], Handler]:
-    def declare(handler: Handler) -> Handler:
-        vars(handler)[_DECLARED] = declared
-        return handler
-
-    return declare
+    return declare(_DECLARED, method="POST", path=path, role=role, menu=None, under=None, longest_form=longest_form)
 
 
 def declared_in(modules: Iterable[ModuleType]) -> tuple[Declared, ...]:
     """What is declared in `modules`. Raises `ValueError` for what does not fit its handler, or is there twice."""
     found: dict[tuple[str, str], Declared] = {}
-    for module in modules:
-        name = module.__name__.rpartition(".")[2]
-        for handler in vars(module).values():
-            if not isinstance(handler, FunctionType) or handler.__module__ != module.__name__:
-                continue
-            declared = vars(handler).get(_DECLARED)
-            if declared is None:
-                continue
-            made = Declared(handler=handler, name=name, **{**declared, "under": declared["under"] or name})
-            _, *given = inspect.signature(handler).parameters
-            if given != _PATH_PARAMETER.findall(made.path):
-                raise ValueError(f"{made.path}: its handler takes {', '.join(given)}, not what is in its path")
-            if made.path != ROOT and not made.path.startswith(f"{ROOT}/"):
-                raise ValueError(f"{made.path} is not under {ROOT}")
-            if found.setdefault((made.method, made.path), made) is not made:
-                raise ValueError(f"{made.method} {made.path} is there twice")
+    for handler, declared in declared_handlers(modules, _DECLARED):
+        name = handler.__module__.rpartition(".")[2]
+        made = Declared(handler=handler, name=name, **{**declared, "under": declared["under"] or name})
+        _, *given = inspect.signature(handler).parameters
+        if given != _PATH_PARAMETER.findall(made.path):
+            raise ValueError(f"{made.path}: its handler takes {', '.join(given)}, not what is in its path")
+        if made.path != ROOT and not made.path.startswith(f"{ROOT}/"):
+            raise ValueError(f"{made.path} is not under {ROOT}")
+        if found.setdefault((made.method, made.path), made) is not made:
+            raise ValueError(f"{made.method} {made.path} is there twice")
     return tuple(found.values())

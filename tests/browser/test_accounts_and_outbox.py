@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 import trio
-from chromium import PROGRAM, Tab, chromium, driven
-from page_walk import cookie_of, look_at, sign_in, until, walk
+from chromium import PROGRAM, Tab, driven
+from page_walk import look_at, sign_in, until, walk
 from real.engine_process import EngineProcess
 
 pytestmark = [
@@ -65,19 +65,6 @@ def messages(engine: EngineProcess) -> dict[str, str]:
         else:
             raise AssertionError(f"{state}: {engine.request('GET', f'/v1/outbox/{made[state]}').json}")
     return made
-
-
-@pytest.fixture(scope="module")
-def devtools() -> Iterator[str]:
-    """One browser for all of them."""
-    with chromium() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def cookie(engine: EngineProcess) -> tuple[str, str]:
-    """An owner's session."""
-    return cookie_of(engine)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from chromium import PROGRAM, Tab, chromium, driven
+from chromium import PROGRAM, Tab, driven
 from page_walk import cookie_of, look_at, sign_in, walk
 from real.engine_process import EngineProcess
 from test_admin_looks import HOSTILE
@@ -23,12 +23,6 @@ CONTENT = {
     "subject": "Order {{params.order}}",
     "html": "<h1 style='color:teal'>Hello {{params.name}}</h1><p>Your order has shipped.</p>{{{params.raw}}}",
 }
-
-
-@pytest.fixture(scope="module")
-def devtools() -> Iterator[str]:
-    with chromium() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +64,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     yield engine
     engine.kill9()
     assert "Traceback" not in engine.log
-
-
-@pytest.fixture(scope="module")
-def cookie(engine: EngineProcess) -> Cookie:
-    return cookie_of(engine)
 
 
 @pytest.fixture(scope="module")

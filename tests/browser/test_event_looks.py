@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chromium import PROGRAM, Tab, chromium, driven
-from page_walk import cookie_of, look_at, sign_in, until, walk
+from chromium import PROGRAM, Tab, driven
+from page_walk import look_at, sign_in, until, walk
 from real.engine_process import EngineProcess
 
 pytestmark = [
@@ -41,19 +41,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     yield engine
     engine.kill9()
     assert "Traceback" not in engine.log
-
-
-@pytest.fixture(scope="module")
-def devtools() -> Iterator[str]:
-    """One browser for all of them."""
-    with chromium() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def cookie(engine: EngineProcess) -> tuple[str, str]:
-    """An owner's session."""
-    return cookie_of(engine)
 
 
 async def test_webhooks(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from chromium import PROGRAM, Tab, chromium, driven
+from chromium import PROGRAM, Tab, driven
 from real.dovecot import Dovecot
 from real.engine_process import EngineProcess
 from real.postfix import Postfix
@@ -48,13 +48,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory, dovecot: Dovecot, postfix: 
     yield engine
     engine.kill9()
     assert "Traceback" not in engine.log
-
-
-@pytest.fixture(scope="module")
-def devtools() -> Iterator[str]:
-    """One browser for all of them."""
-    with chromium() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

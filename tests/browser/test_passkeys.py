@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
-from chromium import PROGRAM, Browser, Tab, chromium, driven
+from chromium import PROGRAM, Browser, Tab, driven
 from page_walk import cookie_of, look_at, until
 from real.engine_process import EngineProcess
 
@@ -37,12 +37,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     yield engine
     engine.kill9()
     assert "Traceback" not in engine.log
-
-
-@pytest.fixture(scope="module")
-def devtools() -> Iterator[str]:
-    with chromium() as url:
-        yield url
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from chromium import PROGRAM, Tab, chromium, driven
+from chromium import PROGRAM, Tab, driven
 from page_walk import look_at, until
 from real.engine_process import EngineProcess
 from real.oidc_provider import OidcProvider
@@ -17,12 +17,6 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(PROGRAM is None and os.environ.get("CI") != "true", reason="there is no chromium here"),
 ]
-
-
-@pytest.fixture(scope="module")
-def devtools() -> Iterator[str]:
-    with chromium() as url:
-        yield url
 
 
 @pytest.fixture

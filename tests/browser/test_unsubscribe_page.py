@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
-from chromium import PROGRAM, Tab, chromium, driven
+from chromium import PROGRAM, Tab, driven
 from real.engine_process import EngineProcess
 from test_form_pages import LOOKS, look_at
 
@@ -39,13 +39,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     finally:
         engine.kill9()
     assert "Traceback" not in engine.log
-
-
-@pytest.fixture(scope="module")
-def devtools() -> Iterator[str]:
-    """One browser for all of them."""
-    with chromium() as url:
-        yield url
 
 
 def link_to(engine: EngineProcess, recipient: str, list_id: str = "newsletter") -> str:
