@@ -124,6 +124,7 @@ async def test_a_page_renews_what_has_changed(engine: EngineProcess, devtools: s
         assert "It is not due yet." in await tab.text()
         engine.request("PUT", f"/v1/outbox/{queue_id}", {"sendNow": True})
         await until(tab, "document.body.innerText.includes('The server accepted it.')")
+        await until(tab, "!!document.querySelector('.time details')")  # a block of its own, renewed by itself
         await tab.ask("document.querySelector('.time details').open = true")
         engine.request("POST", "/v1/account/orders/submit", {**body, "subject": "Another"})
         await trio.sleep(2.5)  # renewed meanwhile, as each second that something is written

@@ -40,24 +40,26 @@ class Judge(WebConnection):
     """A connection to the provider that kills its client at the step which is next."""
 
     at: Scene
+    number: int
+    """Which of the scene's processes is at its other end."""
 
     async def _request(self) -> WebRequest | None:
         request = await super()._request()
         if request is not None and request.target == "/token":
-            await self.at.reached("asked")
+            await self.at.reached("asked", self.number)
         return request
 
     async def _send(self, found: WebAnswer) -> None:
         is_token = b"access_token" in found.body
         if is_token:
-            await self.at.reached("carried out")
+            await self.at.reached("carried out", self.number)
         await super()._send(found)
         if is_token:
-            await self.at.reached("answered")
-            await self.at.reached("answered and a moment", 0.002)
-            await self.at.reached("answered and a while", 0.01)
+            await self.at.reached("answered", self.number)
+            await self.at.reached("answered and a moment", self.number, 0.002)
+            await self.at.reached("answered and a while", self.number, 0.01)
         elif b"email_verified" in found.body:
-            await self.at.reached("used")
+            await self.at.reached("used", self.number)
 
 
 class Scene:
@@ -71,10 +73,12 @@ class Scene:
         self.url = ""
         self.next: str | None = None
         self.process: trio.Process | None = None
+        self.number = 0
         self.killed = trio.Event()
 
-    async def reached(self, step: str, after: float = 0.0) -> None:
-        if step == self.next and self.process is not None:
+    async def reached(self, step: str, number: int, after: float = 0.0) -> None:
+        # What a killed process had asked may be answered while the next one starts: that is none of its steps.
+        if step == self.next and number == self.number and self.process is not None:
             self.next = None
             await trio.sleep(after)
             self.process.send_signal(signal.SIGKILL)
@@ -84,13 +88,15 @@ class Scene:
     async def start(self) -> None:
         program = str(Path(__file__).with_name("token_process.py"))
         self.killed = trio.Event()
+        self.process = None
+        self.number += 1
         self.process = await trio.lowlevel.open_process(
             [sys.executable, program, str(self.folder), f"{self.url}/token"], cwd=REPOSITORY, env={"PYTHONPATH": "."}
         )
 
     async def serve(self, stream: trio.SocketStream) -> None:
         connection = Judge(stream, self.provider, self.world)  # type: ignore[arg-type]
-        connection.at = self
+        connection.at, connection.number = self, self.number
         try:
             await connection.run()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
