@@ -33,7 +33,7 @@ class Reference(Request, frozen=True, kw_only=True):
         ),
     ] = "reply"
     inline: Annotated[
-        bool, Meta(description="Whether to quote it below the text, with the pictures that it shows. Absent: `false`.")
+        bool, Meta(description="Whether to quote it below the text, and in HTML with its pictures. Absent: `false`.")
     ] = False
     forward_attachments: Annotated[
         bool, Meta(description="Whether to attach its files; only with `forward`. Absent: `false`.")

@@ -29,8 +29,8 @@ class Referenced(msgspec.Struct, frozen=True, kw_only=True):
     """What was read for a message. `shown` is its reference as the answer shows it.
 
     `original` is None if there is no reference, or none was found; `place` is where it is, `delivered_to` the address
-    at which it arrived. `quote` is to stand below the text, `carried` are files to send along, `attached` those that
-    stand for attachments of the request, by their number.
+    at which it arrived. `quote` is to stand below the text, `pictures` are the files that its HTML shows. `carried` are
+    the files to send along in any case, `attached` those that stand for attachments of the request, by their number.
     """
 
     shown: ReferenceShown | UnsetType = UNSET
@@ -39,13 +39,14 @@ class Referenced(msgspec.Struct, frozen=True, kw_only=True):
     place: Place | None = None
     delivered_to: str = ""
     quote: Texts | None = None
+    pictures: tuple[AttachedFile, ...] = ()
     carried: tuple[AttachedFile, ...] = ()
     attached: dict[int, AttachedFile] = {}
 
     @property
     def size(self) -> int:
         """About how many octets it adds to a message."""
-        files = (*self.carried, *self.attached.values())
+        files = (*self.pictures, *self.carried, *self.attached.values())
         return sum(len(each.content) for each in files) + sum(map(len, self.quote or ()))
 
 
@@ -74,7 +75,7 @@ def followed(draft: Draft, found: Referenced, record: Registration) -> Draft:
         headers=(*ids, *draft.headers),
         text=texts.plain or None,
         html=texts.html or None,
-        attachments=(*draft.attachments, *found.carried),
+        attachments=(*draft.attachments, *(found.pictures if texts.html else ()), *found.carried),
     )
 
 

@@ -75,19 +75,21 @@ class _Read(NamedTuple):
     """What was read of it: `found` lacks the files."""
 
     found: Referenced
+    pictures: tuple[Waiting, ...] = ()
     carried: tuple[Waiting, ...] = ()
     attached: Mapping[int, Waiting] = {}
 
     @property
     def is_large(self) -> bool:
         """Whether a file waits on disk."""
-        return any(each.arrived.is_large for each in (*self.carried, *self.attached.values()))
+        return any(each.arrived.is_large for each in (*self.pictures, *self.carried, *self.attached.values()))
 
     async def load(self) -> Referenced:
         """All of it, in memory. Raises `StorageUnavailable`."""
+        pictures = tuple([await each.load() for each in self.pictures])
         carried = tuple([await each.load() for each in self.carried])
         attached = {number: await each.load() for number, each in self.attached.items()}
-        return msgspec.structs.replace(self.found, carried=carried, attached=attached)
+        return msgspec.structs.replace(self.found, pictures=pictures, carried=carried, attached=attached)
 
 
 class References:
@@ -199,7 +201,9 @@ class _Reading:
             delivered_to=next(iter(fields(one.header).get("delivered-to", ())), "").strip(),
             quote=quote,
         )
-        return _Read(found, (*pictures.values(), *files))
+        if reference.forward_attachments:
+            return _Read(found, carried=(*pictures.values(), *files))
+        return _Read(found, pictures=tuple(pictures.values()))
 
     async def _newest_of(self, thread: str) -> IdPlace | None:
         """The newest message of a conversation in the folder of all mail, else in INBOX."""

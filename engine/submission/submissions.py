@@ -104,7 +104,7 @@ class Submissions:
         Raises `Problem` 400 if no URL leads here, or the message has not exactly one recipient.
         """
         bare = replace(content, text=UNSET, html=UNSET, attachments=())
-        draft = draft_of(account.record, bare, replace(found, quote=None, carried=(), attached={}))
+        draft = draft_of(account.record, bare, replace(found, quote=None, pictures=(), carried=(), attached={}))
         message_id = self.composer.message_id(draft.sender.address, content.message_id)
         links = await self.links.of(account, terms)
         try:
