@@ -144,7 +144,9 @@ class SentCopies:
         bodies.drop(tx, due.message, self._spool)
 
     def _octets(self, body: MessageBody) -> list[Chunk]:
-        head = body.header + body.bcc_header + b"\r\n"
+        chunks: list[Chunk] = [body.header + body.bcc_header + b"\r\n"]
+        if body.content is not None:
+            chunks.append(body.content)
         if body.spool is not None:
-            return [head, Later(partial(self._spool.blocks, body.spool), self._spool.size(body.spool))]
-        return [head, body.content or b""]
+            chunks.append(Later(partial(self._spool.blocks, body.spool), self._spool.size(body.spool)))
+        return chunks

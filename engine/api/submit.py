@@ -66,7 +66,8 @@ PIECE = 256 * 1024
         "message in `reference` does not exist (`ReferenceNotFound`) or has another Message-ID (`MessageNotFound`), or "
         "there is no such attached file (`AttachmentNotFound`).",
         409: "The `Idempotency-Key` was used for another request (`IdempotencyConflict`).",
-        413: "The files from the mailbox are too large (`TooLarge`).",
+        413: "The files from the mailbox are too large, or the messages of a merge differ in more than 64 MiB "
+        "(`TooLarge`).",
         422: "A template cannot be rendered (`SubmitFail`): `fields` names the text, the line and what is wrong.",
         503: "The account has not been connected yet; `Retry-After` says when to come back. Or it is not connected now "
         "(`IMAPUnavailable`), and `reference` needs its mailbox.",

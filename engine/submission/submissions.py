@@ -165,7 +165,7 @@ class Submissions:
             smtputf8=composed.smtputf8 or envelope.smtputf8 or (composed.eight_bit and international(composed)),
             eight_bit=composed.eight_bit,
             dsn=terms.dsn,
-            size=len(composed.header) + 2 + len(composed.body),
+            size=composed.size,
             copy_path=copy_path_of(account.record, terms, has_imap=account.has_imap),
             created=terms.now,
             send_at=terms.send_at,
