@@ -106,10 +106,10 @@ def test_the_statuses_of_problems_are_those_of_the_source() -> None:
     for tree in trees().values():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Problem", "NoSession"):
-                status = node.args[0]
                 codes = [code for each in node.keywords if each.arg == "code" for code in _text(each.value)]
-                for code in codes if isinstance(status, ast.Constant) else ():
-                    of_source.setdefault(code, set()).add(str(status.value))
+                if isinstance(node.args[0], ast.Constant):
+                    for code in codes:
+                        of_source.setdefault(code, set()).add(str(node.args[0].value))
     for line in PAGE.partition("## Failed requests")[2].partition("\n## ")[0].splitlines():
         if line.startswith("| `"):
             code, statuses = (cell.strip(" `") for cell in line.split("|")[1:3])
