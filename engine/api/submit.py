@@ -85,7 +85,8 @@ async def submit(
 ) -> SubmitAccepted | SubmitSkipped | MergeAccepted | DryRun | Response:
     """Submit a message.
 
-    Or up to 1,000 of them, with `mailMerge`: each entry has its own result, and one that fails costs no other.
+    With `mailMerge`, submit up to 1,000 messages: each entry has its own result, and one that fails does not affect the
+    others.
 
     Before the first sync of an account (without IMAP: its first SMTP login), submissions are refused with a 503:
 
@@ -97,8 +98,7 @@ async def submit(
     | `NotSyncing` | `unset` |
     | `NoAvailable` | `disconnected`, `paused` |
 
-    After that a broken connection refuses nothing: messages queue. Only what `reference` needs of the mailbox has to be
-    there at once.
+    After that, a broken connection refuses nothing: messages queue. Only `reference` needs the mailbox at once.
     """
     found = find_account(context, account)
     key = key_of(headers.idempotency_key)
