@@ -168,7 +168,7 @@ class Egress:
         """Raise `EgressRefused` when a mail server must not have this port."""
         if restricted and port not in self._mail_ports:
             ports = ", ".join(str(each) for each in sorted(self._mail_ports))
-            raise EgressRefused(f"port {port} is no mail port; a token for one account may use {ports}")
+            raise EgressRefused(f"port {port} is not a mail port; a token for one account may use {ports}")
 
 
 def _private(host: str, addresses: Sequence[str]) -> list[str]:

@@ -89,7 +89,7 @@ _ENTRIES = (
     _entry(
         r"5\.7\.30\b.*Basic authentication|Basic authentication is not supported",
         "PasswordsNotAccepted",
-        "Microsoft takes no passwords for sending as {mailbox} any more, right or wrong.",
+        "Microsoft no longer accepts passwords for sending as {mailbox}, right or wrong.",
         f"Connect the mailbox by OAuth2. {_FORM}",
         "2026-11-27, https://techcommunity.microsoft.com/blog/exchange/"
         "exchange-online-to-retire-basic-auth-for-client-submission-smtp-auth/4114750",

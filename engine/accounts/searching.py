@@ -73,7 +73,7 @@ async def search_folders(
     cursor = asked.cursor
     skipped = 0 if cursor is not None else asked.page * asked.size
     if skipped > MOST_SKIPPED:
-        raise Problem(400, "A page so far behind can only be had by its cursor", code="InvalidCursorValue")
+        raise Problem(400, "A page this far in can only be reached by its cursor", code="InvalidCursorValue")
     back = cursor is not None and cursor.side == "above"
     anchors = {each.mailbox: each for each in cursor.anchors} if cursor is not None else {}
     candidates: list[_Candidate] = []

@@ -41,7 +41,7 @@ LONGEST_USER, LONGEST_PASSWORD, LONGEST_TOKEN = 256, 1024, 32_768
 _NOTHING_FOR_IT = frozenset({403, 404, 410})
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _NO_STORE = re.compile(r"(?:^|[,\s])no-(?:store|cache)\b", re.IGNORECASE)
-_STILL_CLOSED = "It is asked again by itself; until then no stored password stands in for it."
+_STILL_CLOSED = "The engine asks again by itself; until then, it uses no stored password instead."
 _EXPECTED = '{"user": "…", "accessToken": "…"}, or with "pass"'
 
 
@@ -107,15 +107,15 @@ class AuthServer:
 
     def _refusal(self, answer: HttpAnswer, request: dict[str, Any]) -> TokenError:
         status, text = answer.status, f"The auth server answered {answer.status}"
-        trouble, hint = Trouble.PASSING, f"Look at its log. {_STILL_CLOSED}"
+        trouble, hint = Trouble.PASSING, f"See its log. {_STILL_CLOSED}"
         if status in _NOTHING_FOR_IT:
             trouble = Trouble.GRANT_GONE
             text = f"The auth server has no credentials for this account: it answered {status}"
-            hint = f"Have it answer 200 with {_EXPECTED}. It is asked again by itself."
+            hint = f"Have it answer 200 with {_EXPECTED}. The engine asks again by itself."
         elif status == 401:
-            hint = "It wants a login: write user and password into authServer (https://user:password@host/path)."
+            hint = "It requires a login: put user and password into authServer (https://user:password@host/path)."
         elif 300 <= status < 400:
-            hint = "It redirects, which is not followed: set authServer to where it leads."
+            hint = "It redirects, which the engine does not follow: set authServer to the target."
         value = answer.headers.get("retry-after")
         later = None if value is None else retry_after_seconds(value, self.world.now())
         return TokenError(
@@ -142,7 +142,7 @@ class AuthServer:
                 f"What the auth server answered {why}",
                 error="EAUTHSERVER",
                 status=200,
-                hint=f"Have it answer {_EXPECTED}. It is asked again by itself.",
+                hint=f"Have it answer {_EXPECTED}. The engine asks again by itself.",
                 request=request,
             ) from None
         life = _life(members, answer.headers, self.world.now())

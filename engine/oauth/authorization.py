@@ -229,7 +229,7 @@ def _refused_there(error: str, described: str) -> CallbackRefused:
     if error in ("access_denied", "consent_required", "login_required", "interaction_required"):
         return CallbackRefused("access_denied", f"The sign-in was cancelled or refused{f': {said}' if said else '.'}")
     if error in ("temporarily_unavailable", "server_error"):
-        return CallbackRefused("server_error", "The provider has a passing fault. Try again in a few minutes.")
+        return CallbackRefused("server_error", "The provider has a temporary fault. Try again in a few minutes.")
     short = " ".join(error.split())[:100]
     return CallbackRefused("server_error", f"The provider refused the sign-in ({short}){f': {said}' if said else '.'}")
 

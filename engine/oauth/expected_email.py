@@ -16,6 +16,6 @@ def check_expected(identity: Identity | None, expected: str | None) -> None:
         return
     user = identity.user if identity is not None else None
     if user is None:
-        raise CallbackRefused("wrong_account", f"The provider does not tell who signed in; {expected} was expected.")
+        raise CallbackRefused("wrong_account", f"The provider does not say who signed in; {expected} was expected.")
     if not is_expected(user, expected):
         raise CallbackRefused("wrong_account", f"You signed in as {user}, but {expected} was expected.")

@@ -423,11 +423,11 @@ def _gone(shown: dict[str, object]) -> TokenError:
 
 def _without_app(state: AppState) -> TokenError:
     if state.app is not None and state.usable:
-        return TokenError(Trouble.PASSING, "The account has no OAuth2 grant any more", error="ENOGRANT")
+        return TokenError(Trouble.PASSING, "The account no longer has an OAuth2 grant", error="ENOGRANT")
     if state.unreadable is not None:
         text, hint = f"The OAuth2 app {state.id} cannot be used", "Set the app's secrets again."
     elif state.app is None:
-        text, hint = f"There is no OAuth2 app {state.id}", "Make the app again, or sign in through another one."
+        text, hint = f"There is no OAuth2 app {state.id}", "Create the app again, or sign in through another one."
     else:
         text, hint = f"The OAuth2 app {state.id} is not enabled", f"Enable it: PUT /v1/oauth2/{state.id}."
     return TokenError(Trouble.APP_BROKEN, text, error="ENOAPP", hint=hint)

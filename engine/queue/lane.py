@@ -169,7 +169,7 @@ class Lane:
             kind: WaitingKind = "connection"
             gateway = self._id.gateway
             what = f"The gateway {gateway}" if gateway else "The server"
-            remedy = f"{what} cannot be reached ({said}); it is tried again by itself"
+            remedy = f"{what} cannot be reached ({said}); the engine tries again by itself"
             if self._backoff.reason is BackoffReason.TOKEN:
                 remedy = f"There is no access token to log in with ({said})"
             if self._backoff.reason is BackoffReason.LOGIN:

@@ -411,7 +411,7 @@ class Endpoint:
                 await self._retry_one(row)
 
     async def _retry_one(self, row: ParkedRow) -> None:
-        reason: str | None = "it is not kept any more"
+        reason: str | None = "it is no longer kept"
         plan = self._plan
         target = plan.target_of(row.account) if plan is not None else None
         entries = self._journal.of_account(row.account or None, row.seq - 1, row.seq, 1)

@@ -102,7 +102,7 @@ def applied(filter_: Expression | None, map_: Expression | None, body: bytes) ->
     except (ExpressionError, TypeError, ValueError, RecursionError) as error:
         raise ExpressionError(f"the map cannot be applied: {error}") from error
     if len(made) > MOST:
-        raise ExpressionError(f"the map makes {len(made)} octets of it, and at most {MOST} are posted")
+        raise ExpressionError(f"the map makes {len(made)} octets of it, but at most {MOST} are posted")
     return made
 
 

@@ -337,7 +337,7 @@ class EndpointRegistry:
 
         If the first post is accepted, a second one with a wrong signature finds that out; None: unknown.
         """
-        answer = await self._test(endpoint, target, "This is a test. It is in no journal, and its number is 0.")
+        answer = await self._test(endpoint, target, "This is a test. It is not in the journal, and its number is 0.")
         if not (answer.taken and target.secrets):
             return answer, None
         other = msgspec.structs.replace(
@@ -458,7 +458,7 @@ class EndpointRegistry:
         if made is None or self._nursery is None:
             return
         if webhooks.parked_count(self._store.reader, name):
-            self._stop(name, "the replay is done, but some events were not taken")
+            self._stop(name, "the replay is done, but some events were not accepted")
         else:
             self._nursery.start_soon(self.remove, made)
 
