@@ -139,7 +139,7 @@ class Egress:
         return await self._world.dial(host, port, choose, local)
 
     async def _targets(self, proxy: Proxy, host: str, port: int, *, restricted: bool, clear_text: bool) -> list[str]:
-        """What a proxy is asked for: addresses of a host that may be reached, or its name where that is left to it.
+        """What to ask a proxy for: the permitted addresses of a host, or its name if resolving is left to the proxy.
 
         IPv4 first: many proxies have nothing else.
         """

@@ -47,7 +47,7 @@ class LoginSource(Protocol):
 
     @property
     def obstacle(self) -> TokenError | None:
-        """Why none is asked for now."""
+        """Why none is requested now."""
 
     async def token(self) -> Secret:
         """One to log in with. Raises `TokenError`."""
@@ -78,7 +78,7 @@ class AccessTokens:
         connect: Callable[[_Endpoint], Awaitable[_Session]],
         leave: Callable[[_Session], Awaitable[object]],
     ) -> _Session:
-        """A session made by `connect` with a token in the endpoint. `leave` closes one that nobody gets.
+        """A session made by `connect` with a token in the endpoint. `leave` closes one that no caller gets.
 
         Raises `TokenError`, and what `connect` raises. Cancelled: nothing stays open.
         """
@@ -113,7 +113,7 @@ class AccessTokens:
             pass  # the next login is told
 
     async def recovers(self) -> None:
-        """Return once a token may be had again."""
+        """Return once a token may be available again."""
         if self.error is not None:
             await self.source.recovers(self.error)
 

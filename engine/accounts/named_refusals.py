@@ -21,7 +21,7 @@ class Who(msgspec.Struct, frozen=True):
 
 
 class Named(msgspec.Struct, frozen=True):
-    """`code` stands in `serverResponseCode`, the other two in members of their names."""
+    """`code` is shown as `serverResponseCode`, the other two under their own names."""
 
     code: str
     description: str

@@ -1,6 +1,6 @@
 """What one account logs in with beyond its registration: tokens of its keeper, or what the auth server gives.
 
-It follows what becomes of app and grant. Tokens are asked for through the account's own proxy, where it has one.
+It follows changes of app and grant. Tokens are requested through the account's own proxy, if it has one.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Tx
 
 API = "api"
-"""The source of what was asked for through the API."""
+"""The source of changes requested through the API."""
 
 
 def flags_changed(

@@ -262,7 +262,7 @@ def _token_login(record: Registration, app: App | None, place: _Place) -> Creden
 
 
 def _asked_for(record: Registration, config: ImapServer | SmtpServer) -> Credentials | None:
-    """The login of which the auth server will tell, so that nothing else stands in for it; None: it is not asked."""
+    """The login that the auth server will provide, so that nothing else is used instead; None: it is not asked."""
     if config.use_auth_server is not True:
         return None
     user = record.email or record.account

@@ -343,10 +343,10 @@ class Registry:
 
 
 def _refuse_loan(before: Registration | None, after: Registration, signing_in: SigningIn | None) -> None:
-    """Raise `Problem` 403 where a caller with a token for one account would get at what is not theirs to give.
+    """Raise `Problem` 403 if a caller with a token for one account would get something that is not theirs.
 
-    That is a mailbox of an app that opens all of them, and logins of the auth server, or access tokens that somebody
-    else has brought, for a server that the caller names.
+    That is a mailbox of an app that opens all of them; or, for a server that the caller names, logins of the auth
+    server or access tokens that someone else provided.
     """
     app = signing_in.app if signing_in is not None else None
     if app is not None and not app.signs_in and records.mailbox_of(before) != records.mailbox_of(after):

@@ -123,7 +123,7 @@ class _Place:
     """Where a page is in one folder: the matches above it, on it and below it.
 
     `matched` is how many matches there are from the `anchor` on, in the direction of the cursor, and `newest` the
-    highest UID that was looked at.
+    highest UID that was examined.
     """
 
     def __init__(self, anchor: Anchor, matched: int, newest: int) -> None:

@@ -74,7 +74,7 @@ class AppCheck:
         if login:
             await self._log_in()
         else:
-            self._skip("login", "Not asked for.")
+            self._skip("login", "Not requested.")
         return self.steps
 
     def _look_at_config(self) -> None:

@@ -6,7 +6,7 @@ asked goes over a connection of its own, answers have at most 256 KiB and 20 s, 
 (`http_client.py`).
 
 Whatever goes wrong is a `TokenError`: passing, or, where the server has nothing for the account, like a grant that is
-gone. Nothing that is stored ever stands in for an answer.
+gone. Nothing stored ever replaces an answer.
 """
 
 from __future__ import annotations

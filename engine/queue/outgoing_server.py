@@ -35,7 +35,7 @@ class TokenLogins(Protocol):
         """Why no login is possible now, where that is known without asking anyone; None: one may be."""
 
     async def recovers(self) -> None:
-        """Return once a token may be had again, after a `DeliveryError` at `Stage.TOKEN`."""
+        """Return once a token may be available again, after a `DeliveryError` at `Stage.TOKEN`."""
 
 
 class OutgoingServer(msgspec.Struct, frozen=True):

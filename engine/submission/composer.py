@@ -42,7 +42,7 @@ class Composer:
         self._world = world
 
     def message_id(self, author: str, asked: str | UnsetType = UNSET) -> str:
-        """The Message-ID that is asked for, or a new one in the domain of the author's address."""
+        """The Message-ID that is requested, or a new one in the domain of the author's address."""
         if asked is not UNSET:
             return message_id_of(asked)
         return f"<{self._world.uuid()}@{author.rpartition('@')[2] or 'localhost'}>"

@@ -40,7 +40,8 @@ def draft_of(record: Registration, content: Content, found: Referenced = NOTHING
 
 
 def stored_draft(record: Registration, envelope: ImapEnvelope | None) -> Draft:
-    """Who wrote a message in a folder to whom, as far as that can be sent to. Raises `Problem` 400 if nobody wrote it.
+    """The author and recipients of a message in a folder, as far as mail can be sent to them. Raises `Problem` 400 if
+    it has no author.
 
     It has neither texts nor attachments: these are sent as they are.
     """

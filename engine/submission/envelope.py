@@ -23,7 +23,7 @@ class Envelope(NamedTuple):
 
 
 def envelope_of(draft: Draft, terms: Terms) -> Envelope:
-    """The envelope of a message: as asked for, else from its own addresses."""
+    """The envelope of a message: as requested, else from its own addresses."""
     sender = draft.sender.address if terms.sender is None else terms.sender
     own = (each.address for each in (*draft.to, *draft.cc, *draft.bcc))
     return Envelope(sender, tuple(dict.fromkeys(terms.recipients or own)))

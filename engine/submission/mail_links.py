@@ -97,7 +97,7 @@ class OwnLinks(NamedTuple):
         return found if url is None else found | {"unsubscribeUrl": url}
 
     def only_recipient(self, draft: Draft) -> Address:
-        """The one who gets a message to a list. Raises `HeaderError` if that is nobody or several."""
+        """The one who gets a message to a list. Raises `HeaderError` if there is none, or several."""
         recipients = envelope_of(draft, self.terms).recipients
         if len(recipients) != 1:
             raise HeaderError(FIELD, "needs exactly one recipient: the link for unsubscribing is for one")

@@ -4,7 +4,7 @@ A `Rendering` is compiled once and gives the content for any number of parameter
 
 1. Handlebars in `subject`, `text`, `html` and `previewText`; only in `html` are values escaped.
 2. Markdown becomes HTML, if that is its format.
-3. Styles go into the tags, if that is asked for.
+3. Styles are inlined, if that is requested.
 4. Without a `text` of its own, a message with a preview gets one from its HTML now: the preview is for lists alone.
 5. The preview is hidden in the HTML.
 
@@ -173,7 +173,7 @@ class Rendering:
                 raise _failed(name, str(error)) from error
         if self._format == "markdown" and texts.get("html"):
             try:
-                # About as much work as so many steps.
+                # About as much work as this many steps.
                 steps.take(len(texts["html"]))
                 texts["html"] = markdown.html_of(texts["html"])
             except (ValueError, TooMuch) as error:

@@ -25,10 +25,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     * `attempts`: the most attempts. `on_doubt`: what to do if the outcome stays unknown.
     * `copy`: whether to file a copy, `copy_path`: the folder for it.
     * `list_id`: the list that it goes to; `own_list`: leaving it counts for the account alone.
-    * `track_opens`, `track_clicks`: whether its HTML tells of them. `base_url`: where its links to the engine lead.
+    * `track_opens`, `track_clicks`: whether its HTML reports them. `base_url`: where its links to the engine lead.
     * `rehearsal`: it is only shown, so nothing is tracked.
     * `dsn`: which reports the recipients' servers are to send.
-    * `gateway`: the gateway asked for, which need not exist.
+    * `gateway`: the gateway requested, which need not exist.
     * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
     """
 
@@ -94,7 +94,7 @@ def due_at(asked: datetime, now: float) -> float:
 
 
 def dsn_of(wanted: DsnWanted) -> Dsn:
-    """The reports asked for, in the words of SMTP."""
+    """The reports requested, in the words of SMTP."""
     return Dsn(
         full=wanted.return_ == "full",
         id=wanted.id or None,

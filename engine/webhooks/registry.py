@@ -165,7 +165,7 @@ class EndpointRegistry:
                     self._plan(made)
 
     def jobs(self) -> tuple[int, int]:
-        """How many events wait to be looked at by an endpoint, and how many accounts wait for another attempt."""
+        """How many events an endpoint has yet to examine, and how many accounts wait for another attempt."""
         waiting = delayed = 0
         endpoints = [self.default, *(made.endpoint for made in self.made.values() if made.record.enabled)]
         for endpoint in endpoints:
@@ -175,7 +175,7 @@ class EndpointRegistry:
         return waiting, delayed
 
     def oldest(self) -> str | None:
-        """When the oldest event happened that an endpoint has not looked at; None: there is none."""
+        """When the oldest event happened that an endpoint has not examined yet; None: there is none."""
         positions = [made.endpoint.position for made in self.made.values() if made.record.enabled]
         if self._settings.enabled:
             positions.append(self.default.position)
