@@ -24,7 +24,7 @@ from markdown_it.token import Token
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs"
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Begin": ("operate", "commands"),
+    "Begin": ("tutorial", "operate", "commands"),
     "How to": ("oauth2", "smtp", "form", "templates", "lists-and-tracking"),
     "Reference": ("api", "events", "errors", "config", "differences"),
     "Background": ("lifecycle", "reliability", "simulation", "design"),
