@@ -1,4 +1,4 @@
-"""Who sends a message to whom in SMTP, and where its copy goes."""
+"""The sender and recipients of a message in SMTP, and where its copy goes."""
 
 from __future__ import annotations
 
