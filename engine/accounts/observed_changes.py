@@ -48,7 +48,7 @@ def flags_changed(
 
 
 def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int, source: str | None = None) -> bool:
-    """A message is not in its mailbox any more: `messageDeleted` if it was known, which is returned.
+    """A message is no longer in its mailbox: `messageDeleted` if it was known, which is returned.
 
     `source` is what removed it.
     """

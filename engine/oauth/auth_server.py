@@ -1,12 +1,12 @@
-"""Asking a server of the operator's what to log in with: the setting `authServer`, for accounts with `useAuthServer`.
+"""Asking the operator's own server for logins: the setting `authServer`, for accounts with `useAuthServer`.
 
 `GET <authServer>?account=<id>&proto=imap|smtp` answers `{"user", "accessToken" | "pass"}`; `expires` (a time),
-`expiresIn` (seconds) or `Cache-Control` may say for how long. User and password in the URL are sent as Basic. What is
-asked goes over a connection of its own, answers have at most 256 KiB and 20 s, redirects are not followed
+`expiresIn` (seconds) or `Cache-Control` may say for how long. User and password in the URL are sent as Basic. Each
+request has a connection of its own, an answer has at most 256 KiB and 20 s, and redirects are not followed
 (`http_client.py`).
 
-Whatever goes wrong is a `TokenError`: passing, or, where the server has nothing for the account, like a grant that is
-gone. Nothing stored ever replaces an answer.
+Every failure is a `TokenError`: passing, or, if the server has no login for the account, like a grant that is gone.
+Nothing stored ever replaces an answer.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _EXPECTED = '{"user": "…", "accessToken": "…"}, or with "pass"'
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """What to log in with: a password or an access token. `until`: by Trio's clock."""
+    """A login: a password or an access token. `until`: by Trio's clock."""
 
     user: str
     password: str | None
@@ -59,7 +59,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
         return self.access_token or self.password or ""
 
     def into(self, credentials: Credentials) -> Credentials:
-        """A login with it, in place of what `credentials` say."""
+        """A login with it, instead of that of `credentials`."""
         return msgspec.structs.replace(
             credentials, user=self.user, password=self.password, access_token=self.access_token
         )
@@ -151,7 +151,7 @@ class AuthServer:
 
 
 def _request(base: str, account: str, protocol: Protocol) -> tuple[str, str, dict[str, str]]:
-    """The URL to ask, the same as it may be shown, and the headers that go with it."""
+    """The URL to request, the same as it may be shown, and the headers to send."""
     parts = urlsplit(base)
     ours = {"account": account, "proto": protocol}
     others = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in ours]
@@ -167,7 +167,7 @@ def _request(base: str, account: str, protocol: Protocol) -> tuple[str, str, dic
 
 
 def _text(members: Mapping[str, Any], names: tuple[str, ...], longest: int) -> str | None:
-    """The first of these members that is set. Raises `ValueError` for one that no login can be made with."""
+    """The first of these members that is set. Raises `ValueError` for one that cannot be used."""
     for name in names:
         value = members.get(name)
         if value is None or value == "":

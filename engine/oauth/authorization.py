@@ -78,7 +78,7 @@ def begin(
 ) -> tuple[str, Pending]:
     """The URL for the browser, and what to store until the callback. Raises `ValueError` without an endpoint.
 
-    `parameters` are sent in place of those that the provider's entry has for mailboxes.
+    `parameters` replace those that the provider's entry has for mailboxes.
     """
     if endpoints.authorize is None:
         raise ValueError("the app has no authorization endpoint")
@@ -143,7 +143,7 @@ def check_granted(app: App, tokens: Tokens) -> None:
 def check_lasting(app: App, tokens: Tokens) -> None:
     """Raise `CallbackRefused` for a sign-in that ends with its first access token, as it came without a refresh token.
 
-    It would also take the place of an earlier sign-in that lasts.
+    It would also replace an earlier sign-in that lasts.
     """
     if tokens.refresh_token is None and tokens.expires_in is not None:
         raise CallbackRefused(

@@ -1,4 +1,4 @@
-"""`expectedEmail`: only the person who was asked to may connect a mailbox, whatever is signed in with. Pure."""
+"""`expectedEmail`: only the expected person may connect a mailbox, whatever provider they use. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from engine.oauth.authorization import CallbackRefused, Identity
 
 
 def is_expected(email: str, expected: str | None) -> bool:
-    """Whether this is the expected address; any is where none is expected."""
+    """Whether this is the expected address; true if none is expected."""
     return not expected or email.strip().casefold() == expected.strip().casefold()
 
 
