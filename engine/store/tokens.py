@@ -61,11 +61,23 @@ def issue(
     secret, now = world.token_bytes(32), world.now()
     expires = None if lifetime is None else now + lifetime
     token = Token(_hash(secret), description, scopes, now, account, expires)
+    add(db, token)
+    return secret.hex(), token
+
+
+def add(db: sqlite3.Connection | Tx, token: Token) -> None:
+    """Store a token of which only the hash is known here."""
     db.execute(
         f"INSERT INTO token ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-        (token.hash, description, msgspec.json.encode(scopes).decode(), now, account, expires),
+        (
+            token.hash,
+            token.description,
+            msgspec.json.encode(token.scopes).decode(),
+            token.created,
+            token.account,
+            token.expires,
+        ),
     )
-    return secret.hex(), token
 
 
 def find(db: sqlite3.Connection, token: str, now: float) -> Token | None:
