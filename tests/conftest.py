@@ -81,10 +81,10 @@ def relay() -> Iterator[SmtpServer]:
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
+def redis_server(certificates: Certificates) -> Iterator[RedisServer]:
     """A real Redis; each test puts in it what it needs."""
     with private_folder("redis") as folder, _needing("Redis"):
-        server = RedisServer(folder)
+        server = RedisServer(folder, certificates)
         try:
             yield server
         finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.commands.common import Add, group
-from engine.commands.target import EngineTarget, chosen
+from engine.commands.target import EngineTarget, NotThere, chosen
 from engine.commands.terminal import progress, put_json, say, table, warn
 from engine.errors import ConfigError, EngineError, Fault, leaves
 
@@ -68,7 +68,10 @@ def _import(options: argparse.Namespace) -> int:
         raise ConfigError(f"name EmailEngine's Redis with --redis URL or {REDIS}, as in redis://127.0.0.1:6379/8")
     prefix = options.prefix if options.prefix is not None else os.environ.get(PREFIX)
     secret = _secret(options)
-    target = chosen(options, new=options.create or options.dry_run)
+    try:
+        target = chosen(options, new=options.create or options.dry_run)
+    except NotThere as error:
+        raise NotThere(f"{error}; or give --create to import before the first start") from error
     if target.pid is not None and not options.dry_run:
         raise NotImported(
             f"an engine (pid {target.pid or 'unknown'}) runs on {target.folder}: stop it, import, and start it again"

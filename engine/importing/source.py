@@ -7,10 +7,11 @@ by the set of all accounts. Nothing is written, and every command is one that an
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 import trio
@@ -22,6 +23,7 @@ from engine.errors import EngineError, Fault, leaves
 T = TypeVar("T")
 PATIENCE = 10.0
 """Seconds for a connection, and for each answer."""
+DEFAULT_PORT = 6379
 SCAN_COUNT = 1000
 _ACCOUNTS = "ia:accounts"
 _THEIRS = re.compile(r"bull:|EmailEngine", re.IGNORECASE)
@@ -99,7 +101,7 @@ def shown(url: str) -> str:
     wrong = SourceFailed("--redis must look like redis://127.0.0.1:6379/8, or rediss:// for TLS")
     try:
         parts = urlsplit(url)
-        port = parts.port or 6379
+        port = parts.port or DEFAULT_PORT
     except ValueError as error:
         raise wrong from error
     if parts.scheme not in ("redis", "rediss") or not parts.hostname or not re.fullmatch(r"(/[0-9]*)?", parts.path):
@@ -109,8 +111,19 @@ def shown(url: str) -> str:
 
 @asynccontextmanager
 async def _opened(url: str) -> AsyncIterator[Redis[bytes]]:
-    redis = Redis.from_url(
-        url, decode_responses=False, verify_version=False, connect_timeout=PATIENCE, stream_timeout=PATIENCE
+    parts = urlsplit(url)
+    # The client's own reading of URLs keeps %-escapes in passwords, and lets any certificate pass.
+    redis = Redis(
+        host=parts.hostname or "",
+        port=parts.port or DEFAULT_PORT,
+        db=int(parts.path.strip("/") or 0),
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        ssl_context=ssl.create_default_context() if parts.scheme == "rediss" else None,
+        decode_responses=False,
+        verify_version=False,
+        connect_timeout=PATIENCE,
+        stream_timeout=PATIENCE,
     )
     async with redis:
         yield redis

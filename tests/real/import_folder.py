@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
+import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,5 +93,14 @@ class ImportCommand:
         else:
             self._monkeypatch.setenv("EENGINE_SECRET", secret)
         self._capsys.readouterr()
-        code = cli.main(["import", "emailengine", "--redis", url or self._redis.url, "--json", *arguments])
+        # A command changes that of its process.
+        mask = os.umask(0o077)
+        try:
+            with warnings.catch_warnings():
+                # Where a connection fails, coredis leaves its streams to the garbage collection, which complains.
+                warnings.simplefilter("ignore", ResourceWarning)
+                code = cli.main(["import", "emailengine", "--redis", url or self._redis.url, "--json", *arguments])
+                gc.collect()
+        finally:
+            os.umask(mask)
         return Done(code, *self._capsys.readouterr())

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from real.certificates import Certificates
 from real.processes import end_tree, wait_until
 from real.servers import HOST, ServerMissing, accepts, free_ports
 
@@ -17,15 +18,19 @@ DATABASE = 8
 
 
 class RedisServer:
-    """One Redis, without anything on disk. `url` names the database that EmailEngine uses."""
+    """One Redis, with nothing on disk. `url` names the database that EmailEngine uses, `tls_url` the same by TLS."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificates: Certificates) -> None:
         program = shutil.which("redis-server")
         if program is None:
             raise ServerMissing("there is no redis-server; Debian's package has this name")
-        (self.port,) = free_ports(1)
+        self.port, self.tls_port = free_ports(2)
         self.url = f"redis://{HOST}:{self.port}/{DATABASE}"
+        self.tls_url = f"rediss://{HOST}:{self.tls_port}/{DATABASE}"
         options = ["--port", str(self.port), "--bind", HOST, "--dir", str(folder), "--save", "", "--logfile", "log"]
+        chain, key = certificates.good
+        options += ["--tls-port", str(self.tls_port), "--tls-cert-file", str(chain), "--tls-key-file", str(key)]
+        options += ["--tls-auth-clients", "no"]
         self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL, start_new_session=True)
         wait_until(lambda: accepts(HOST, self.port), "start of Redis")
 
