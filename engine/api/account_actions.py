@@ -64,7 +64,7 @@ async def reconnect(context: Context, account: AccountId, body: Reconnect) -> Re
 async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
     """Sync an account.
 
-    The engine looks into every folder now, rather than at the next interval.
+    The engine checks every folder now instead of at the next interval.
     """
     found = find_account(context, account)
     if body.sync:
@@ -103,10 +103,10 @@ async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
 async def logs(context: Context, account: AccountId, query: LogQuery) -> Response:
     """Read the protocol log of an account.
 
-    For an account registered with `logs: true`, this is the IMAP dialogue, and the SMTP dialogue of each attempt below
-    the moment it ended: the last 10,000 lines since the engine started, without secrets and without the content of
-    messages. Each line is a JSON object: `time` in milliseconds, `src` (`c`: the engine, `s`: the server), `msg`,
-    `level`, and `cid` where it is not the connection that idles. The log is empty for an account that keeps none.
+    For an account registered with `logs: true`, this is the IMAP dialogue, with the SMTP dialogue of each attempt where
+    it ended: the last 10,000 lines since the engine started, without secrets or message content. Each line is a JSON
+    object: `time` in milliseconds, `src` (`c`: the engine, `s`: the server), `msg`, `level`, and `cid` for any
+    connection but the one that idles. The log is empty for an account that keeps none.
     """
     log = find_account(context, account).log
     return Response(
@@ -125,7 +125,7 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
     await refuse_proxy(context.access, "proxy", body.proxy or None)
     for server in SERVERS:
         if getattr(getattr(body, server), "use_auth_server", UNSET) is True:
-            text = "is not possible here: the auth server knows registered accounts only"
+            text = "is not possible here: the auth server only knows registered accounts"
             raise invalid(f"{server}.useAuthServer", text)
     servers = AccountCreate(
         account="", name="", imap=body.imap, smtp=body.smtp, proxy=body.proxy, smtp_ehlo_name=body.smtp_ehlo_name

@@ -44,7 +44,7 @@ _PATH = "/v1/blocklist/{listId}"
 async def listing(context: Context, query: BlocklistQuery, *, caller: Token | None = None) -> BlocklistPage:
     """List blocklists.
 
-    A list exists while somebody is on it.
+    A list exists while it has at least one recipient.
     """
     first = query.page * query.page_size
     total, found = blocklists.lists(context.store.reader, _scope(caller), first, query.page_size)
@@ -77,8 +77,8 @@ async def read(
 async def add(context: Context, list_id: ListId, body: BlocklistAdd, *, caller: Token | None = None) -> BlocklistAdded:
     """Add a recipient to a blocklist.
 
-    Submissions with this `listId` skip the recipient. One added with a token for one account is skipped for that
-    account alone. It raises no event.
+    Submissions with this `listId` skip the recipient. A recipient added with a token for one account is skipped only in
+    that account's mail. No event is raised.
     """
     name = _name(list_id)
     if caller is not None and caller.account not in (None, body.account):
@@ -111,7 +111,7 @@ async def remove(
 ) -> BlocklistRemoved:
     """Remove a recipient from a blocklist.
 
-    It raises no event.
+    No event is raised.
     """
     name, scope = _name(list_id), _scope(caller)
     total, _ = blocklists.entries(context.store.reader, scope, name, 0, 0)

@@ -69,7 +69,7 @@ async def update_messages(
 ) -> MessageChanged:
     """Change the flags and labels of the messages that a search finds.
 
-    Each raises `messageUpdated` with `source: "api"`, where it changes anything.
+    Each message that changes raises `messageUpdated` with `source: "api"`.
     """
     flags, labels = wishes(body.update)
     async with leased(context, account, headers, long=True, path=query.path) as mailbox:
@@ -93,7 +93,7 @@ async def move_messages(
 ) -> BulkMoved:
     """Move the messages that a search finds to another folder.
 
-    Their ids change. Each raises `messageDeleted` and `messageNew` with `source: "api"`.
+    Their ids change. Each message raises `messageDeleted` and `messageNew` with `source: "api"`.
     """
     async with leased(context, account, headers, long=True, path=query.path) as mailbox:
         target = await mailbox.locator.target(mailbox.session, body.path)
@@ -116,8 +116,8 @@ async def delete_messages(
 ) -> BulkDeleted:
     """Delete the messages that a search finds.
 
-    They are moved to the trash folder, where they have other ids. In the trash and junk folders, with `force`, and
-    where there is no trash, they are removed for good. The events have `source: "api"`.
+    They move to the trash folder, where they get new ids. In the trash and junk folders, with `force`, or if there is
+    no trash folder, they are removed for good. The events have `source: "api"`.
     """
     async with leased(context, account, headers, long=True, path=query.path) as mailbox:
         found = await _search(mailbox, query.path, body.search)

@@ -47,7 +47,7 @@ async def read(context: Context, consumer: ConsumerId, *, caller: Token) -> Cons
 async def move(context: Context, consumer: ConsumerId, body: ConsumerMove, *, caller: Token) -> ConsumerInfo:
     """Move a consumer.
 
-    Its position goes forward or back. The engine creates the consumer if there is none of this name.
+    Its position may go forward or back. If there is no consumer of this name, the engine creates it.
     """
     owner = caller.account or ""
     context.numbers(caller).refuse_ahead(body.seq)

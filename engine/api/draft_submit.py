@@ -65,8 +65,8 @@ async def submit_draft(
 ) -> SubmitAccepted:
     """Submit a draft.
 
-    It is sent as it is in its folder, without Bcc, and goes from there once it is sent: it is removed if a copy was
-    filed in the Sent folder, else it is moved to the trash.
+    The draft is sent as it is, without Bcc. Once it is sent, it leaves its folder: it is removed if a copy was filed in
+    the Sent folder, and moved to the trash otherwise.
     """
     found = find_account(context, account)
     key = key_of(headers.idempotency_key)

@@ -40,14 +40,14 @@ _ONE = "/v1/account/{account}/export/{exportId}"
     scope="api",
     tags=_TAGS,
     change=Change("export.create", lambda path, answer: answer.export_id),
-    errors={429: "Ten exports of the account have not ended (`TooMany`)."},
+    errors={429: "Ten exports of the account are not finished yet (`TooMany`)."},
 )
 async def create(context: Context, account: AccountId, body: ExportCreate) -> ExportCreated:
     """Export messages.
 
-    The messages of a span of time, by when they came into the mailbox, are written into a file: JSON, compressed with
-    gzip, one message a line, with the members of `GET …/message/{message}`. `exportCompleted` or `exportFailed` tells
-    when it has ended. A restart of the engine, or a mail server that is away, only delays it.
+    The engine writes the messages that arrived within a span of time to a file: gzipped JSON, one message per line,
+    with the members of `GET …/message/{message}`. `exportCompleted` or `exportFailed` tells you when it ends. A restart
+    of the engine or an unreachable mail server only delays it.
     """
     found = find_account(context, account)
     wanted = Wanted(
@@ -149,7 +149,7 @@ async def download(context: Context, account: AccountId, export_id: ExportId) ->
 async def remove(context: Context, account: AccountId, export_id: ExportId) -> ExportRemoved:
     """Remove an export.
 
-    One at work ends without an event.
+    An export that is running ends without an event.
     """
     export = _find(context, account, export_id)
     await carry_through(context.exports.remove(export.id))

@@ -65,7 +65,7 @@ async def message(
 ) -> Encoded[MessageDetails]:
     """Get a message.
 
-    The text comes with it where `textType` or `webSafeHtml` ask for it.
+    The answer includes the text if `textType` or `webSafeHtml` ask for it.
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
     unseen = () if _text_wanted(query) is UNSET else GLANCES
@@ -138,7 +138,7 @@ async def attachment(
 ) -> Response:
     """Download an attached file.
 
-    A `Range` of bytes is answered with 206 and that part, where the size of the file is known beforehand.
+    A `Range` of bytes is answered with 206 and that part if the size of the file is known in advance.
     """
     missing = Problem(404, "Requested attachment was not found", code="AttachmentNotFound")
     place = read_id(message_ids.read_attachment, attachment, "attachment", missing)

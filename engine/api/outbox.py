@@ -68,8 +68,8 @@ async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
 async def read(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxEntry:
     """Read a message.
 
-    The answer has each recipient, each attempt, and what the message waits for. It works while a message waits and
-    after it has ended, until the engine removes its record.
+    The answer shows each recipient, each attempt, and what the message waits for. A message can be read until the
+    engine removes its record, even after it has ended.
     """
     db = context.store.reader
     message = _visible(context, queue_id, caller)
@@ -90,7 +90,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
 async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxDeleted:
     """Cancel a message.
 
-    An unknown message, or one that it is too late for, is not an error: the answer says `"deleted": false`.
+    If the message is unknown, or it is too late, that is not an error: the answer says `"deleted": false`.
     """
     outcome: Cancelled | TooLate = UNKNOWN
     if _visible(context, queue_id, caller) is not None:
@@ -106,8 +106,8 @@ async def update(
 ) -> OutboxUpdated:
     """Change a message.
 
-    Send it now, move it to another time, or decide a doubt about it. `{"updated": false, "reason": "It was sent
-    already"}` is the answer where it is too late.
+    Send it now, reschedule it, or decide a doubt about it. If it is too late, the answer is `{"updated": false,
+    "reason": "It was sent already"}`.
     """
     queue = context.outbox
     if _visible(context, queue_id, caller) is None:

@@ -13,7 +13,7 @@ from engine.schema.signatures import Signatures
 async def read(context: Context, account: AccountId) -> Signatures:
     """Read the signatures at the provider.
 
-    There are none to read: providers tell them by interfaces of their own, and the engine speaks IMAP.
+    There are none to read: providers offer signatures only over APIs of their own, and the engine speaks IMAP.
     """
     find_account(context, account)
     return Signatures(signatures=(), signatures_supported=False)

@@ -160,7 +160,7 @@ async def update(
 ) -> TemplateUpdated:
     """Change a template.
 
-    Messages that are queued were composed when they were submitted, and stay as they are.
+    Queued messages were composed when they were submitted, and do not change.
     """
     found = _find(context, template, caller, own=True)
     if body.content is not UNSET:
@@ -190,7 +190,7 @@ async def update(
 async def remove(context: Context, template: TemplateId, *, caller: Token | None = None) -> TemplateDeleted:
     """Remove a template.
 
-    Messages that were submitted with it are sent all the same.
+    Messages submitted with it are still sent.
     """
     found = templates.get(context.store.reader, template)
     if found is None or (caller is not None and caller.account not in (None, found.summary.account)):

@@ -60,7 +60,7 @@ async def listing(context: Context, query: TokenQuery) -> TokenList:
     scope="api",
     tags=TAGS,
     change=Change("token.issue", lambda path, answer: answer.id[:ID_LENGTH]),
-    errors={403: "The token lacks a scope that it is to give (`ScopeNotHeld`)."},
+    errors={403: "Your token lacks a scope that the new one would have (`ScopeNotHeld`)."},
 )
 async def create(context: Context, body: TokenCreate, *, caller: Token | None = None) -> TokenCreated:
     """Issue a token."""
@@ -102,7 +102,7 @@ async def read(context: Context, token: TokenId) -> TokenShown:
 async def revoke(context: Context, token: TokenId) -> TokenRevoked:
     """Revoke a token.
 
-    It is refused from the next request on. What was queued with it is sent all the same.
+    It is refused from the next request on. Mail queued with it is still sent.
     """
     found = _named(context, token)
     if found:
@@ -114,7 +114,7 @@ async def revoke(context: Context, token: TokenId) -> TokenRevoked:
 async def log(context: Context, token: TokenId, query: TokenLogQuery) -> TokenLog:
     """Read the changes made with a token.
 
-    They come newest first; a revoked token has them, too. Only changes are recorded, never reads or refused requests.
+    The newest come first; revoked tokens have them, too. Only changes are recorded, never reads or refused requests.
     """
     reader = context.store.reader
     name = _start(token)[:ID_LENGTH]

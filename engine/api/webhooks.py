@@ -132,7 +132,7 @@ async def read(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
 async def update(context: Context, webhook: WebhookId, body: WebhookUpdate, *, caller: Token) -> WebhookUpdated:
     """Change a webhook endpoint.
 
-    The endpoint continues where it stands, and the events that wait for it are posted at once.
+    The endpoint continues from its position, and the events that wait for it are posted at once.
     """
     made = _made(context, webhook, caller)
     _must_be_readable(made)
@@ -179,7 +179,7 @@ async def remove(context: Context, webhook: WebhookId, *, caller: Token) -> Webh
 async def test(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookTested:
     """Test a webhook endpoint.
 
-    The engine posts a test event (`webhookTest`, number 0) at once, and tells how the receiver answered. A second one,
+    The engine posts a test event (`webhookTest`, number 0) at once and shows how the receiver answered. A second one,
     signed with another secret, shows whether the receiver checks signatures.
     """
     made, endpoint = find(context, webhook, caller)
@@ -244,7 +244,7 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
 async def parked(context: Context, webhook: WebhookId, query: PageQuery, *, caller: Token) -> ParkedList:
     """List parked events.
 
-    The events that the receiver refused for three days, or that an expression did not fit, with the reason.
+    The events that the receiver refused for three days, or that did not fit an expression, with the reason.
     """
     _, endpoint = find(context, webhook, caller)
     reader = context.store.reader

@@ -20,17 +20,11 @@ if TYPE_CHECKING:
 
 REVOKE_AT_LEAST = 8  # characters; fewer could name other tokens
 
-ISSUE_EXAMPLES = """\
-examples:
-  engine tokens issue -d "my app" -s "*"
-  engine tokens issue -d "one customer, for a while" -s api --account example --expires 90d
-  engine tokens issue -d "my app" -s "*" --create      before the first start
-  TOKEN=$(engine tokens issue -d "dashboard" -s api)
-
-The token is shown only once; the engine keeps its hash. Scopes: every request needs "api", but the one
-for an account's OAuth2 access token, which needs "oauth-token"; programs that submit mail by SMTP need
-"smtp"; "*" is all scopes.
-"""
+ISSUE_EXAMPLES = 'examples:\n  engine tokens issue -d "my app" -s "*"\n  engine tokens issue -d "one customer, for a '
+'while" -s api --account example --expires 90d\n  engine tokens issue -d "my app" -s "*" --create      before the '
+'first start\n  TOKEN=$(engine tokens issue -d "dashboard" -s api)\n\nThe token is shown only once; the engine keeps '
+'its hash. Scopes: every request needs "api", except the one\nfor an account\'s OAuth2 access token, which needs '
+'"oauth-token"; programs that submit mail by SMTP need\n"smtp"; "*" is all scopes.\n'
 REVOKE_EXAMPLES = """\
 examples:
   engine tokens revoke 3f9a12bc44de              as shown by: engine tokens list

@@ -22,8 +22,8 @@ TokenId = Annotated[
 Scope = Literal["api", "smtp", "oauth-token", "*"]
 _ID = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _ABOUT_SCOPES = (
-    "What it may do: `api`, every request but one; `oauth-token`, that for an account's access token; `smtp`, submit "
-    "mail by SMTP; `*`, everything."
+    "What it may do: `api`, every request but one; `oauth-token`, that one, for an account's access token; `smtp`, "
+    "submit mail by SMTP; `*`, everything."
 )
 
 
@@ -34,7 +34,7 @@ class TokenQuery(PageQuery, frozen=True, kw_only=True):
 
     query: Annotated[
         Annotated[str, Meta(max_length=1024)] | None,
-        Meta(description="Only tokens with this in their description, account or id. Absent: all."),
+        Meta(description="Only tokens whose description, account or id contains this. Absent: all."),
     ] = None
     account: Annotated[
         Filled256 | None, Meta(description="Only tokens for this account. Absent: all.", examples=["example"])
@@ -57,9 +57,9 @@ class TokenCreate(Request, frozen=True, kw_only=True):
         Annotated[tuple[Scope, ...], SINGLE, Meta(max_length=10)],
         Meta(description=f"{_ABOUT_SCOPES} A token gives only scopes that it has.", examples=[["api"]]),
     ]
-    expires: Annotated[
-        Instant | UnsetType | None, Meta(description="Until when it is valid. `null` or absent: until it is revoked.")
-    ] = UNSET
+    expires: Annotated[Instant | UnsetType | None, Meta(description="When it expires. `null` or absent: never.")] = (
+        UNSET
+    )
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -91,9 +91,7 @@ class TokenShown(Response, frozen=True, kw_only=True):
     description: Annotated[str, Meta(description="What it is for.", examples=["shop backend"])]
     scopes: Annotated[tuple[str, ...], Meta(description=_ABOUT_SCOPES, examples=[["api"]])]
     created: Annotated[When, Meta(description="When it was issued.")]
-    expires: Annotated[When | UnsetType, Meta(description="Until when it is valid. Absent: until it is revoked.")] = (
-        UNSET
-    )
+    expires: Annotated[When | UnsetType, Meta(description="When it expires. Absent: never.")] = UNSET
 
 
 class TokenList(Page, frozen=True, kw_only=True):

@@ -198,4 +198,9 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE person ADD COLUMN subject TEXT;  -- issuer and subject of one who signs in at a provider; NULL: none
     CREATE UNIQUE INDEX person_of_subject ON person (subject) WHERE subject IS NOT NULL;
     """,
+    """
+    -- Pages of the outbox over all accounts, in their order.
+    CREATE INDEX message_open_by_state ON message (state, next_at) WHERE ended IS NULL;
+    CREATE INDEX message_ended_newest ON message (state, id) WHERE ended IS NOT NULL;
+    """,
 )
