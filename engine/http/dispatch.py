@@ -130,7 +130,7 @@ class _App(QuartTrio):
     left.
     """
 
-    url_rule_class: type[Rule] = _Rule
+    url_rule_class: type[QuartRule] = _Rule
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async with AsyncExitStack() as held:

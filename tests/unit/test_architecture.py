@@ -42,6 +42,7 @@ ORDER = (
     {"submission"},
     {"http", "msa"},
     {"api"},
+    {"importing"},
     {"assembly"},
     {"web"},
     {"app", "doctor", "cli", "commands", "__main__", "__init__"},
