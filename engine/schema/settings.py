@@ -1,7 +1,7 @@
 """The settings of the whole engine that the API changes. An update leaves absent members as they are.
 
 Each is declared once, as a member of `SettingsUpdate`: its type and bounds, what it does, what of it is secret. The
-shapes in which settings are asked for and shown are made from that. How it is stored is in `engine/model/settings.py`.
+shapes in which settings are requested and shown are made from that. How it is stored is in `engine/model/settings.py`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ _IMAP_STRATEGY, _SMTP_STRATEGY = _STRATEGY.format("IMAP"), _STRATEGY.format("SMT
 _OAUTH_TOKENS = (
     "Whether `GET /v1/account/{account}/oauth-token` shows the access tokens of accounts to tokens with the scope "
     "`oauth-token`."
+)
+_TOKEN_AUDIT_LOG = (
+    "Whether the log of a token (`GET /v1/tokens/{token}/log`) has also its allowed requests that changed nothing. "
+    "Changes and refused requests are there in any case."
 )
 _NOTIFY_WEB_SAFE_HTML = (
     "Whether the HTML in `messageNew` is made harmless, with the pictures that came with the message in it. Only with "
@@ -251,7 +255,7 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     open_ai_generate_embeddings: _Switched = UNSET
     mcp_enabled: _Switched = UNSET
     mcp_o_auth_enabled: _Switched = UNSET
-    token_audit_log: _Switched = UNSET
+    token_audit_log: Annotated[bool | UnsetType, _about(_TOKEN_AUDIT_LOG)] = UNSET
     http_proxy_enabled: _Switched = UNSET
     sentry_enabled: _Switched = UNSET
     imap_proxy_server_enabled: _Switched = UNSET
