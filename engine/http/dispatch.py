@@ -21,7 +21,6 @@ from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.local import LocalProxy
-from werkzeug.routing import Rule
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.arriving_body import ArrivingBody
@@ -85,6 +84,7 @@ def make_app(
     `tags` are as in `openapi.document`.
     """
     app = _App("engine", static_folder=None)
+    app.url_rule_class = _Rule
     server.install(app)
     app.url_map.merge_slashes = False
     addresses = Addresses(front.config.http.proxies)
@@ -129,8 +129,6 @@ class _App(QuartTrio):
     A single trailing slash is ignored. Also releases what a request holds once its answer has ended or its client has
     left.
     """
-
-    url_rule_class: type[QuartRule] = _Rule
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async with AsyncExitStack() as held:
