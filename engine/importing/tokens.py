@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
+from engine.api.token_terms import permissions_of, restrictions_of
 from engine.importing.destination import Destination
 from engine.importing.item import Item, Refused, refused
 from engine.importing.records import NOTHING, request, seconds, unpack
@@ -19,7 +20,7 @@ from engine.store.writer import Tx
 _HASH = re.compile(r"[0-9a-f]{64}")
 _EVERYTHING = "*"
 _LIMITS = ("restrictions", "permissions")
-"""What narrows a token in a way that tokens here do not know: without it, the token could do more than it should."""
+"""What narrows a token. One whose limits cannot be read here does not come: without them, it could do more."""
 
 
 def plan(stored: Stored, to: Destination) -> Iterator[Item]:
@@ -43,9 +44,6 @@ def plan(stored: Stored, to: Destination) -> Iterator[Item]:
 def _token(hash: str, given: dict[str, Any], to: Destination) -> tuple[Token, list[str]]:
     if not _HASH.fullmatch(hash):
         raise Refused("it is no SHA-256 hash of a token")
-    for name in _LIMITS:
-        if given.get(name) not in NOTHING:
-            raise Refused(f"{name} are not supported, and without them it could do more: issue another one")
     account = given.get("account") or None
     if account is not None and account not in to.accounts:
         raise Refused(f"it is for the account {account}, which does not come")
@@ -64,6 +62,7 @@ def _token(hash: str, given: dict[str, Any], to: Destination) -> tuple[Token, li
         raise Refused(f"there is no scope {', '.join(lost)} here")
     if expires is not None:
         members["expires"] = iso(expires)
+    members.update((name, given[name]) for name in _LIMITS if given.get(name) not in NOTHING)
     body = request(TokenCreate, members)
     token = Token(
         hash,
@@ -72,5 +71,7 @@ def _token(hash: str, given: dict[str, Any], to: Destination) -> tuple[Token, li
         seconds(given.get("created"), to.now),
         account,
         expires,
+        permissions_of(body.permissions),
+        restrictions_of(body.restrictions),
     )
     return token, [f"without the scope {each}, which is not known here" for each in lost]
