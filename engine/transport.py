@@ -47,7 +47,7 @@ KEEPALIVE = (
 """With these, the kernel notices within 50 s that a connection is dead, without waking the engine."""
 
 # OpenSSL's X509_V_ERR numbers under the names Node.js gives them, which callers of this API already match on.
-_CERTIFICATE_CODES = {
+CERTIFICATE_CODES = {
     9: "CERT_NOT_YET_VALID",
     10: "CERT_HAS_EXPIRED",
     18: "DEPTH_ZERO_SELF_SIGNED_CERT",
@@ -365,7 +365,7 @@ def _tls_error(error: BaseException, host: str, port: int) -> NetworkError:
     if (lost := _lost(cause)) is not None:
         return lost
     if isinstance(cause, ssl.SSLCertVerificationError):
-        code = _CERTIFICATE_CODES.get(cause.verify_code, "ETLS")
+        code = CERTIFICATE_CODES.get(cause.verify_code, "ETLS")
         return NetworkError(NetworkKind.TLS, code, f"{host}:{port}: {cause.verify_message}")
     if isinstance(cause, ssl.SSLError):
         reason = (cause.reason or "handshake failed").replace("_", " ").lower()

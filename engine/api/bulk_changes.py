@@ -60,6 +60,7 @@ class _Found(NamedTuple):
     "/v1/account/{account}/messages",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     errors={**_ERRORS, 400: FLAGS_REFUSED},
     change=Change("messages.update", lambda path, answer: path["account"] if made(answer) else None),
@@ -69,7 +70,7 @@ async def update_messages(
 ) -> MessageChanged:
     """Change the flags and labels of the messages that a search finds.
 
-    Each raises `messageUpdated` with `source: "api"`, where it changes anything.
+    Each message that changes raises `messageUpdated` with `source: "api"`.
     """
     flags, labels = wishes(body.update)
     async with leased(context, account, headers, long=True, path=query.path) as mailbox:
@@ -84,6 +85,7 @@ async def update_messages(
     "/v1/account/{account}/messages/move",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     errors=_ERRORS,
     change=Change("messages.move", lambda path, answer: f"{path['account']} {answer.path}"),
@@ -93,7 +95,7 @@ async def move_messages(
 ) -> BulkMoved:
     """Move the messages that a search finds to another folder.
 
-    Their ids change. Each raises `messageDeleted` and `messageNew` with `source: "api"`.
+    Their ids change. Each message raises `messageDeleted` and `messageNew` with `source: "api"`.
     """
     async with leased(context, account, headers, long=True, path=query.path) as mailbox:
         target = await mailbox.locator.target(mailbox.session, body.path)
@@ -107,6 +109,8 @@ async def move_messages(
     "/v1/account/{account}/messages/delete",
     access=Access.PATH,
     scope="api",
+    group="message",
+    action="destructive",
     tags=_TAGS,
     errors=_ERRORS,
     change=Change("messages.delete", lambda path, answer: path["account"]),
@@ -116,8 +120,8 @@ async def delete_messages(
 ) -> BulkDeleted:
     """Delete the messages that a search finds.
 
-    They are moved to the trash folder, where they have other ids. In the trash and junk folders, with `force`, and
-    where there is no trash, they are removed for good. The events have `source: "api"`.
+    They move to the trash folder, where they get new ids. In the trash and junk folders, with `force`, or if there is
+    no trash folder, they are removed for good. The events have `source: "api"`.
     """
     async with leased(context, account, headers, long=True, path=query.path) as mailbox:
         found = await _search(mailbox, query.path, body.search)

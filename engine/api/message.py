@@ -57,6 +57,7 @@ SMALL_BYTES = 128 * 1024
     "/v1/account/{account}/message/{message}",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     errors=_ERRORS,
 )
@@ -65,7 +66,7 @@ async def message(
 ) -> Encoded[MessageDetails]:
     """Get a message.
 
-    The text comes with it where `textType` or `webSafeHtml` ask for it.
+    The answer includes the text if `textType` or `webSafeHtml` ask for it.
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
     unseen = () if _text_wanted(query) is UNSET else GLANCES
@@ -82,7 +83,15 @@ async def message(
     return Encoded(msgspec.json.encode(shown) + NEWLINE)
 
 
-@operation("GET", "/v1/account/{account}/text/{text}", access=Access.PATH, scope="api", tags=_TAGS, errors=_ERRORS)
+@operation(
+    "GET",
+    "/v1/account/{account}/text/{text}",
+    access=Access.PATH,
+    scope="api",
+    group="message",
+    tags=_TAGS,
+    errors=_ERRORS,
+)
 async def text(
     context: Context, account: AccountId, text: TextId, query: TextQuery, headers: CommandHeaders
 ) -> Encoded[TextShown]:
@@ -108,6 +117,7 @@ async def text(
     "/v1/account/{account}/message/{message}/source",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     media="message/rfc822",
     errors={**_ERRORS, 416: "`Content-Range` says how many there are."},
@@ -129,6 +139,7 @@ async def source(context: Context, account: AccountId, message: MessageId, heade
     "/v1/account/{account}/attachment/{attachment}",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     media="application/octet-stream",
     errors={**_ERRORS, 404: "There is no such file (`AttachmentNotFound`).", 416: "`Content-Range` says how many."},
@@ -138,7 +149,7 @@ async def attachment(
 ) -> Response:
     """Download an attached file.
 
-    A `Range` of bytes is answered with 206 and that part, where the size of the file is known beforehand.
+    A `Range` of bytes is answered with 206 and that part if the size of the file is known in advance.
     """
     missing = Problem(404, "Requested attachment was not found", code="AttachmentNotFound")
     place = read_id(message_ids.read_attachment, attachment, "attachment", missing)

@@ -359,10 +359,10 @@ class _Octets:
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._body.header + b"\r\n"
+        if self._body.content is not None:
+            yield self._body.content
         if self._body.spool is not None:
             yield from self._spool.blocks(self._body.spool)
-        else:
-            yield self._body.content or b""
 
 
 def _overall(verdicts: dict[str, Verdict]) -> Verdict:

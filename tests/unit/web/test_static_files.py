@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import re
 import tomllib
 
 import pytest
@@ -21,6 +22,7 @@ def test_every_file_is_ours_or_named() -> None:
     assert set(files()) - {entry["file"] for entry in VENDORED.values()} == {
         "app.css",
         "app.js",
+        "docs.css",
         "icon.svg",
         "passkeys.js",
     }
@@ -40,3 +42,14 @@ def test_only_these_files_are_there() -> None:
 
 def test_a_page_with_all_its_files_is_small() -> None:
     assert sum(len(file.data) for file in files().values()) < 125_000
+
+
+CONFLICT = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
+
+
+@pytest.mark.parametrize("room", ["static", "templates", "public_templates", "texts"])
+def test_no_conflict_of_a_merge_is_left(room: str) -> None:
+    """A browser skips what it cannot read without a word, and what stands after it in the style sheet."""
+    files = [file for file in (FOLDER.parent / room).rglob("*") if file.is_file()]
+    assert files
+    assert [file.name for file in files if CONFLICT.search(file.read_bytes())] == []
