@@ -150,7 +150,10 @@ async def verify(context: Context, app: AppId, body: OAuthAppVerify) -> OAuthApp
     step.
     """
     found = find_app(context, app).app
-    check = AppCheck(found, redirect_url(context, found), context.oauth, context.access, body.account)
+    account = context.registry.get(body.account) if body.account is not None else None
+    if account is not None and (account.unreadable is not None or account.sign_in.app is not found):
+        account = None
+    check = AppCheck(found, redirect_url(context, found), context.oauth, context.access, body.account, account)
     steps = await check.run(login=body.test_connection)
     return OAuthAppVerified(
         app=app,

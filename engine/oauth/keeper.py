@@ -5,7 +5,7 @@
 2. Before a refresh token is used, that is recorded on disk. The answer is on disk before a login gets the new access
    token, so a kill in between loses nothing with a provider that accepts the old refresh token until the new tokens are
    used. A stop of the engine waits for a refresh under way. One that a kill interrupted is repeated at once after the
-   start, while such providers still accept the old token.
+   start, while such providers still accept the old token; one that does not ends the grant, and the owner is told why.
 3. The previous refresh token is kept until the new one has worked. It is used again only if a provider's old tokens
    stay valid (`added`); other providers take that for theft and end the grant.
 4. A refused login forces one refresh and one more login; if that is refused too, the refusal counts (`after_refusal`).
@@ -49,8 +49,8 @@ FINISH_SECONDS = 4.0
 LOOK_AGAIN = 300.0
 """Seconds after which to check the wall clock again, since it may have been set."""
 _LOST = (
-    "The answer to an earlier refresh was lost on the way, and the provider had used the refresh token up. "
-    "Have the owner of the mailbox sign in again."
+    "An earlier refresh was cut off before its answer was stored: the engine was killed, or the connection broke. The "
+    "provider most likely takes its refresh token no more for that reason. Have the owner of the mailbox sign in again."
 )
 
 
