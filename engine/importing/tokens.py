@@ -62,7 +62,9 @@ def _token(hash: str, given: dict[str, Any], to: Destination) -> tuple[Token, li
         raise Refused(f"there is no scope {', '.join(lost)} here")
     if expires is not None:
         members["expires"] = iso(expires)
-    members.update((name, given[name]) for name in _LIMITS if given.get(name) not in NOTHING)
+    for name in _LIMITS:
+        if (limits := _given(given.get(name))) not in NOTHING:
+            members[name] = limits
     body = request(TokenCreate, members)
     token = Token(
         hash,
@@ -75,3 +77,10 @@ def _token(hash: str, given: dict[str, Any], to: Destination) -> tuple[Token, li
         restrictions_of(body.restrictions),
     )
     return token, [f"without the scope {each}, which is not known here" for each in lost]
+
+
+def _given(limits: Any) -> Any:
+    """Limits without the members that EmailEngine's page stores for none."""
+    if not isinstance(limits, dict):
+        return limits
+    return {name: value for name, value in limits.items() if value not in (*NOTHING, False)}

@@ -13,6 +13,8 @@ from real.redis_server import RedisServer
 
 from engine.gateways import records
 from engine.model.registration import ImapServer, Login, OAuthSignIn, SmtpServer, TlsOptions
+from engine.model.token_permissions import Permissions
+from engine.model.token_restrictions import RateLimit
 from engine.model.webhook import EndpointSettings
 from engine.oauth import grant
 from engine.oauth.answers import Tokens
@@ -132,6 +134,10 @@ def test_programs_go_on_with_their_tokens(there: EmailEngine, run: ImportCommand
     everything(there)
     there.token(b"o" * 32, description="old", expires=1_700_000_000_000)
     there.token(b"a" * 32)
+    limit = {"maxRequests": 9, "timeWindow": 60}
+    none = {"addresses": False, "referrers": []}
+    there.token(b"l" * 32, permissions={"actions": ["read"]}, restrictions={**none, "rateLimit": limit})
+    there.token(b"n" * 32, restrictions={**none, "rateLimit": False})
     done = run("--create")
 
     def find(token: bytes) -> tokens.Token | None:
@@ -139,7 +145,12 @@ def test_programs_go_on_with_their_tokens(there: EmailEngine, run: ImportCommand
         return found
 
     shop, of_jane, everything_may = find(TOKEN), find(b"j" * 32), find(b"a" * 32)
-    assert shop is not None and (shop.description, shop.scopes, shop.created) == ("the shop", ["api"], 1_700_000_000.0)
+    assert shop is not None and (shop.description, shop.created) == ("the shop", 1_700_000_000.0)
+    assert shop.scopes == ["api", "metrics"]
+    limited, unlimited = find(b"l" * 32), find(b"n" * 32)
+    assert unlimited is not None and unlimited.restrictions is None
+    assert limited is not None and limited.permissions == Permissions(actions=("read",))
+    assert limited.restrictions is not None and limited.restrictions.rate_limit == RateLimit(9, 60)
     assert of_jane is not None and of_jane.account == "jane"
     assert everything_may is not None and everything_may.scopes == ["*"]
     assert find(b"o" * 32) is None

@@ -160,9 +160,9 @@ def test_other_bad_records_cost_only_themselves(
     redis_server.hash("tpl::c", {"bad2:meta": b"\xc1", "bad2:content": b"\xc1"})
     redis_server.run("SADD", "tpl::i", "bad2")
     there.gateway("bad", name="Bad", host="no host", port=25)
-    there.token(b"r" * 32, scopes=["api"], restrictions={"addresses": ["192.0.2.0/24"]})
-    there.token(b"p" * 32, scopes=["api"], permissions={"actions": ["read"]})
-    there.token(b"m" * 32, scopes=["metrics"])
+    there.token(b"r" * 32, scopes=["api"], restrictions={"addresses": ["nowhere"]})
+    there.token(b"p" * 32, scopes=["api"], permissions={"grants": [{"action": "read"}]})
+    there.token(b"m" * 32, scopes=["imap-proxy"])
     there.token(b"n" * 32, scopes=["api"], account="nobody")
     there.setting("deliveryAttempts", 100_000)
     there.setting("smtpServerPort", 2525)
@@ -180,9 +180,9 @@ def test_other_bad_records_cost_only_themselves(
     assert done.result("gateway", "bad")[1] == "host must be a valid hostname"
     refused = {item["reason"] for (kind, _), item in done.items.items() if kind == "token" and item["reason"]}
     assert refused == {
-        "restrictions are not supported, and without them it could do more: issue another one",
-        "permissions are not supported, and without them it could do more: issue another one",
-        "there is no scope metrics here",
+        "restrictions.addresses[0] must be a valid ip address, perhaps with a CIDR",
+        "permissions.grants is not allowed; permissions must have actions or groups",
+        "there is no scope imap-proxy here",
         "it is for the account nobody, which does not come",
     }
     assert len(folder.read(tokens.every)) == 2
