@@ -19,11 +19,15 @@ from engine.errors import ConfigError
 WAIT = 60.0
 LOOK_EVERY = 0.25
 
-EXAMPLES = 'examples:\n  engine send example --to friend@example.net --subject Hello --text "Hello!"\n  engine send '
-'example --to "A Friend <friend@example.net>" --subject Report --attach report.pdf < letter.txt\n  engine send example '
-"--to friend@example.net --html letter.html --wait\n\nWithout --text and --html, the text is read from standard input. "
-"--wait ends when the message is sent or has failed,\nwith exit code 0 or 1. If that takes longer, the engine keeps "
-'trying, and "engine outbox show" shows more.\n'
+EXAMPLES = """\
+examples:
+  engine send example --to friend@example.net --subject Hello --text "Hello!"
+  engine send example --to "A Friend <friend@example.net>" --subject Report --attach report.pdf < letter.txt
+  engine send example --to friend@example.net --html letter.html --wait
+
+Without --text and --html, the text is read from standard input. --wait ends when the message is sent or has failed,
+with exit code 0 or 1. If that takes longer, the engine keeps trying, and "engine outbox show" shows more.
+"""
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:

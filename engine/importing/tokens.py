@@ -80,7 +80,7 @@ def _token(hash: str, given: dict[str, Any], to: Destination) -> tuple[Token, li
 
 
 def _given(limits: Any) -> Any:
-    """Limits without the members that say there is none. An empty list is not such a one: it may mean nothing at all."""
+    """Limits without the members that say there is none. An empty list says no such thing: it may allow nothing."""
     if not isinstance(limits, dict):
         return limits
     return {name: value for name, value in limits.items() if value is not None and value is not False}

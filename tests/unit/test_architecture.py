@@ -312,3 +312,20 @@ def test_every_module_says_what_it_is() -> None:
             yield "no docstring"
 
     assert_kept(rule)
+
+
+def test_no_text_stands_for_nothing() -> None:
+    """A line of a longer text outside of its brackets is dropped without a word: a help text loses its end that way."""
+
+    def rule(file: Path) -> Iterator[str]:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        for node in nodes(file):
+            if (
+                isinstance(node, ast.Expr)
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+            ):
+                if not lines[node.lineno - 1].lstrip().startswith(('"""', 'r"""')):
+                    yield f"line {node.lineno}: this text is nobody's"
+
+    assert_kept(rule)
