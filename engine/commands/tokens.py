@@ -28,8 +28,8 @@ examples:
   TOKEN=$(engine tokens issue -d "dashboard" -s api)
 
 The token is shown only once; the engine keeps its hash. Scopes: every request needs "api", but the one
-for an account's OAuth2 access token, which needs "oauth-token"; programs that submit mail by SMTP need
-"smtp"; "*" is all scopes.
+for an account's OAuth2 access token, which needs "oauth-token", and the one for metrics, which needs
+"metrics"; programs that submit mail by SMTP need "smtp"; "*" is all scopes.
 """
 REVOKE_EXAMPLES = """\
 examples:

@@ -19,11 +19,11 @@ TokenId = Annotated[
     ),
 ]
 """A token in a path."""
-Scope = Literal["api", "smtp", "oauth-token", "*"]
+Scope = Literal["api", "smtp", "oauth-token", "metrics", "*"]
 _ID = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _ABOUT_SCOPES = (
-    "What it may do: `api`, every request but one; `oauth-token`, that one, for an account's access token; `smtp`, "
-    "submit mail by SMTP; `*`, everything."
+    "What it may do: `api`, every request but two; `oauth-token`, that for an account's access token; `metrics`, that "
+    "for the metrics; `smtp`, submit mail by SMTP; `*`, everything."
 )
 
 

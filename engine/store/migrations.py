@@ -203,4 +203,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX message_open_by_state ON message (state, next_at) WHERE ended IS NULL;
     CREATE INDEX message_ended_newest ON message (state, id) WHERE ended IS NOT NULL;
     """,
+    """
+    -- What metrics count of held messages, however many there are.
+    CREATE INDEX message_interrupted ON message (id) WHERE state = 'held' AND interruptions >= 10;
+    """,
 )

@@ -20,9 +20,9 @@ from engine.world import World
 
 _COLUMNS = "hash, description, scopes, created, account, expires"
 ID_LENGTH = 12
-SCOPES = ("api", "smtp", "oauth-token", "*")
-"""The scopes: `api` for every request but one, `smtp` for the SMTP door, `oauth-token` for accounts' access tokens, `*`
-for everything, including future scopes.
+SCOPES = ("api", "smtp", "oauth-token", "metrics", "*")
+"""The scopes: `api` for every request but two, `smtp` for the SMTP door, `oauth-token` for accounts' access tokens,
+`metrics` for the metrics, `*` for everything, including future scopes.
 """
 
 

@@ -64,10 +64,14 @@ def health_of(stored: bytes) -> Health:
 class _Head(msgspec.Struct):
     date: str
     event_id: str = msgspec.field(name="eventId")
+    event: str = ""
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A post to make. `attempts` is the number of earlier attempts, `happened` is in seconds since 1970."""
+    """A post to make. `attempts` is the number of earlier attempts, `happened` is in seconds since 1970.
+
+    `event` is the name of the event.
+    """
 
     seq: int
     event_id: str
@@ -75,6 +79,7 @@ class Letter(msgspec.Struct, frozen=True):
     happened: float
     attempts: int = 0
     route: str | None = None
+    event: str = ""
 
 
 def payload(plan: Plan, body: bytes) -> bytes | None:
@@ -116,4 +121,5 @@ def letter_of(seq: int, event: bytes, attempts: int, route: str | None, body: by
         happened=datetime.fromisoformat(head.date).timestamp(),
         attempts=attempts,
         route=route,
+        event=head.event,
     )

@@ -15,7 +15,7 @@ from engine.web.roles import Role
 from engine.web.visit import Visit
 
 PATH = "/admin/settings/tokens"
-SCOPES = ("api", "smtp", "oauth-token", "*")
+SCOPES = ("api", "smtp", "oauth-token", "metrics", "*")
 LIFETIMES = (0, 1, 7, 30, 90, 365)
 """Days that are offered; 0: until it is revoked."""
 SHOWN = 50
