@@ -206,8 +206,8 @@ async def _service(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _outliving(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]:
-    """The same for a service that ends after the block also where both are cancelled from outside: what still ends in
-    the block reads and commits. The end of the block ends the shield."""
+    """The same for a service that must outlive the block even if both are cancelled from outside, since what ends in
+    the block still reads and commits. The shield ends with the block."""
     shielded = trio.CancelScope(shield=True)
 
     async def outlive(task_status: trio.TaskStatus[None]) -> None:

@@ -38,25 +38,18 @@ from engine.version import VERSION
 
 DONE, NOT_DONE, WRONG, NO_ENGINE, INTERRUPTED = 0, 1, 2, 3, 130
 
-EXAMPLES = """\
-examples:
-  engine doctor                                  check that everything is ready for a start
-  engine serve                                   run the engine in the foreground
-  engine where                                   show which engine commands work on here
-  engine account add jane --email jane@example.com
-  engine send jane --to friend@example.net --subject Hello --text "Hello!" --wait
-  engine tokens issue -d "my app" -s "*"         create an API token for a program
-  engine people link                             print a link at which you choose a password for the pages
-  engine events tail                             follow the events, one JSON line for each
-  engine backup /backup/monday                   copy the data folder while the engine runs
-
-Which engine: --config FILE, else ENGINE_CONFIG or ENGINE_STORE__PATH, else the running engine that was started in the
-current folder, else ./config.toml, else ./data. ENGINE_<SECTION>__<KEY> overrides the file, as in
-ENGINE_HTTP__PORT=3100. Commands reach the engine through the control socket in its data folder and need no token.
-
-exit codes:
-  0 done   1 not done   2 wrong usage or configuration   3 the engine does not run or answer   130 Ctrl-C
-"""
+EXAMPLES = "examples:\n  engine doctor                                  check that everything is ready for a start\n  "
+"engine serve                                   run the engine in the foreground\n  engine "
+"where                                   show which engine commands work on here\n  engine account add jane --email "
+'jane@example.com\n  engine send jane --to friend@example.net --subject Hello --text "Hello!" --wait\n  engine tokens '
+'issue -d "my app" -s "*"         create an API token for a program\n  engine people link                             '
+"print a link at which you choose a password for the pages\n  engine events tail                             follow "
+"the events, one JSON line each\n  engine backup /backup/monday                   copy the data folder while the "
+"engine runs\n\nWhich engine: --config FILE, else ENGINE_CONFIG or ENGINE_STORE__PATH, else the running engine that "
+"was started in the\ncurrent folder, else ./config.toml, else ./data. ENGINE_<SECTION>__<KEY> overrides the file, as "
+"in\nENGINE_HTTP__PORT=3100. Commands reach the engine through the control socket in its data folder and need no "
+"token.\n\nexit codes:\n  0 done   1 not done   2 wrong usage or configuration   3 the engine does not run or answer   "
+"130 Ctrl-C\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,7 +151,7 @@ def _add_config(parser: argparse.ArgumentParser, default: object) -> None:
 
 
 def _add_shown(parser: argparse.ArgumentParser, default: object) -> None:
-    parser.add_argument("--json", action="store_true", default=default, help="print JSON, one line for each item")
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON, one line per item")
     parser.add_argument("-q", "--quiet", action="store_true", default=default, help="do not print the data folder")
 
 

@@ -249,7 +249,7 @@ class Commands:
         return not (request.long and any(each.on_long_work for each in self._connections))
 
     def _why_none(self) -> Refusal | None:
-        """Why no session can be had in the account's current state; None if one can."""
+        """Why no session is available in the account's current state; None if one is."""
         if not self._offered:
             return REFUSALS[AccountState.UNSET]
         return None if self._status.state in _MAY_WAIT else REFUSALS[self._status.state]

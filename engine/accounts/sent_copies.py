@@ -55,8 +55,7 @@ class SentCopies:
     async def fall_due(self, *, files_sent: bool) -> bool:
         """Wait until a copy is due; return whether it is large. Cancelled: nothing has changed.
 
-        `files_sent`: the provider files sent mail itself, so no copies are made for the account's Sent folder, but of
-        what went through a gateway.
+        `files_sent`: the provider files sent mail itself, so copies are made only of mail that went through a gateway.
         """
         while True:
             self._look = trio.Event()

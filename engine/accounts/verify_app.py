@@ -74,7 +74,7 @@ class AppCheck:
         if login:
             await self._log_in()
         else:
-            self._skip("login", "Not asked for.")
+            self._skip("login", "Not requested.")
         return self.steps
 
     def _look_at_config(self) -> None:
@@ -123,7 +123,7 @@ class AppCheck:
             url, _ = authorization.begin(app, endpoints, redirect, world.token_bytes, world.now())
             answer = await self._oauth.requests.page(app, url)
         except (TokenError, ValueError) as error:
-            self._fail("redirect", f"The sign-in page cannot be asked for: {error}.", getattr(error, "hint", None))
+            self._fail("redirect", f"The sign-in page cannot be requested: {error}.", getattr(error, "hint", None))
             return
         said = answer.headers.get("location", "").encode() + answer.body
         if any(each in said for each in _BAD_REDIRECT):
@@ -157,7 +157,7 @@ class AppCheck:
         if mailbox is not None and (keeper := self._oauth.keepers.of(mailbox)) is not None:
             mailbox = keeper.grant.user
         if mailbox is None and app.of.grant == "jwt_bearer":
-            self._skip("reachable", "Name a mailbox to ask for a token with.")
+            self._skip("reachable", "Name a mailbox for which to request a token.")
             self._skip("client", "Name a mailbox.")
             self._skip("scopes", "Name a mailbox.")
             return
@@ -176,12 +176,12 @@ class AppCheck:
         self._note("client", None)
         if mailbox is not None:
             self._token = Token(mailbox, tokens.access_token, None)
-        self._note("scopes", f"A token was given for {', '.join(mail_scopes(app))}.")
+        self._note("scopes", f"A token was issued for {', '.join(mail_scopes(app))}.")
 
     async def _log_in(self) -> None:
         server, token = self._app.imap_server, self._token
         if token is None:
-            self._skip("login", "There is no token of a mailbox to try.")
+            self._skip("login", "There is no token to try.")
             return
         if server is None:
             self._skip("login", "The app names no IMAP server.")

@@ -243,7 +243,7 @@ async def registered(
 
 
 async def _removed(context: Context, account: Account, *, revoked: bool) -> None:
-    """Remove an account, and have its grant revoked after that: nobody is told to sign in for one that goes."""
+    """Remove an account, then revoke its grant: no one is told to sign in again for an account that is going away."""
     keeper = account.sign_in.keeper
     await context.registry.remove(account)
     if revoked and keeper is not None:

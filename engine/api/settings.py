@@ -116,7 +116,7 @@ def _door(msa: Msa) -> dict[str, Any]:
 def _refuse_door(changes: dict[str, Any], msa: Msa) -> None:
     """Take settings of the SMTP door out of `changes`. Raises `Problem` 400 for one that would change the door.
 
-    A closed door may also be asked for with everything off, as the forms of EmailEngine's clients do.
+    A request may also switch everything off for a closed door, as the forms of EmailEngine's clients do.
     """
     found = FieldErrors()
     for name, value in _door(msa).items():

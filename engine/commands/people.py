@@ -19,14 +19,10 @@ if TYPE_CHECKING:
     from engine.store.people import PersonRow
 
 ROLES = ("owner", "operator", "reader")
-LINK_EXAMPLES = """\
-examples:
-  engine people link                            for someone new, who will be an owner
-  engine people link --role reader              for someone new, who may only look
-  engine people link --name ann                 a new password for ann
-
-The link works once and for 24 hours. An owner may do everything, an operator runs the engine, a reader looks.
-"""
+LINK_EXAMPLES = "examples:\n  engine people link                            for someone new, who will be an owner\n  "
+"engine people link --role reader              for someone new, who may only look\n  engine people link --name "
+"ann                 a new password for ann\n\nThe link works once and for 24 hours. An owner may do everything, an "
+"operator runs the engine, and a reader only looks.\n"
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:

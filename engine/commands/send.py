@@ -19,15 +19,11 @@ from engine.errors import ConfigError
 WAIT = 60.0
 LOOK_EVERY = 0.25
 
-EXAMPLES = """\
-examples:
-  engine send example --to friend@example.net --subject Hello --text "Hello!"
-  engine send example --to "A Friend <friend@example.net>" --subject Report --attach report.pdf < letter.txt
-  engine send example --to friend@example.net --html letter.html --wait
-
-Without --text and --html, the text is read from standard input. --wait ends when the message is sent or has failed,
-with exit code 0 or 1. If that takes longer, the engine keeps trying, and "engine outbox show" tells more.
-"""
+EXAMPLES = 'examples:\n  engine send example --to friend@example.net --subject Hello --text "Hello!"\n  engine send '
+'example --to "A Friend <friend@example.net>" --subject Report --attach report.pdf < letter.txt\n  engine send example '
+"--to friend@example.net --html letter.html --wait\n\nWithout --text and --html, the text is read from standard input. "
+"--wait ends when the message is sent or has failed,\nwith exit code 0 or 1. If that takes longer, the engine keeps "
+'trying, and "engine outbox show" shows more.\n'
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
@@ -36,7 +32,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     command.add_argument("account", metavar="ACCOUNT", help="the account to send through; see: engine account list")
     command.add_argument("--to", metavar="ADDRESS", action="append", default=[], help="recipient; repeatable")
     command.add_argument("--cc", metavar="ADDRESS", action="append", default=[], help="the same, shown as Cc")
-    command.add_argument("--bcc", metavar="ADDRESS", action="append", default=[], help="the same, shown to nobody")
+    command.add_argument("--bcc", metavar="ADDRESS", action="append", default=[], help="the same, shown to no one")
     command.add_argument("--from", metavar="ADDRESS", dest="sender", help="author (default: the account)")
     command.add_argument("--reply-to", metavar="ADDRESS", help="address for replies (default: the author)")
     command.add_argument("--subject", metavar="TEXT", help="subject (default: none)")

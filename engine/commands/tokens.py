@@ -27,7 +27,7 @@ examples:
   engine tokens issue -d "my app" -s "*" --create      before the first start
   TOKEN=$(engine tokens issue -d "dashboard" -s api)
 
-The token is shown only once; the engine keeps its hash. Scopes: every request needs "api", but the one
+The token is shown only once; the engine keeps its hash. Scopes: every request needs "api", except the one
 for an account's OAuth2 access token, which needs "oauth-token", and the one for metrics, which needs
 "metrics"; programs that submit mail by SMTP need "smtp"; "*" is all scopes.
 """

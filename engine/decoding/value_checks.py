@@ -236,7 +236,7 @@ def flag(value: str) -> str:
     except ValueError as error:
         raise ValueError("must be a flag: ASCII without blanks, quotes, brackets and wildcards") from error
     if value.lower() == "\\recent":
-        raise ValueError("is set by the mail server only")
+        raise ValueError("is set only by the mail server")
     return value
 
 

@@ -262,7 +262,7 @@ def _ready(front: Front) -> Callable[[], Awaitable[Response]]:
 def _openapi(
     front: Front, operations: Sequence[Operation], tags: Mapping[str, str]
 ) -> Callable[[], Awaitable[Response]]:
-    """The document, made when it is first asked for: that takes 0.3 s, which no start should wait for."""
+    """The document, made for the first request: that takes 0.3 s, for which no start should wait."""
     made: list[bytes] = []
     making = trio.Lock()
 

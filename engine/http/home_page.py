@@ -39,15 +39,15 @@ _PAGE = f"""<!doctype html>
 <p class="state %s">%s</p>
 <h1>This is Mailbox Engine, an email API</h1>
 <p class="lead">Programs register mail accounts here, send mail through them, and hear what became of every message.
-People who look after it <a href="admin">sign in</a>.</p>
+Its operators <a href="admin">sign in</a>.</p>
 <dl>
 <div><dt>Requests</dt><dd><a href="docs/api">The API</a>, with examples; <a href="openapi.json">openapi.json</a>
 describes it for programs.</dd></div>
 <div><dt>A first request</dt><dd><code>GET /v1/accounts</code> with the header
-<code>Authorization: Bearer TOKEN</code>. The operator of this engine makes the token:
+<code>Authorization: Bearer TOKEN</code>. The operator of this engine issues the token:
 <code>engine tokens issue</code>.</dd></div>
-<div><dt>Monitoring</dt><dd><a href="health">health</a> says, without a token, whether requests are taken. On the
-server, <code>engine doctor</code> says what is wrong and what to do.</dd></div>
+<div><dt>Monitoring</dt><dd><a href="health">health</a> says, without a token, whether the engine accepts requests.
+On the server, <code>engine doctor</code> says what is wrong and what to do.</dd></div>
 <div><dt>Documentation</dt><dd><a href="docs/">docs</a>: how to run it, <a href="docs/events">every event</a>,
 <a href="docs/errors">every error code</a>, recipes for mail providers.</dd></div>
 </dl>
@@ -86,6 +86,6 @@ def view(trouble: Callable[[], str | None]) -> Callable[[], Awaitable[Response]]
             return response
         if wrong is None:
             return Response(_PAGE % ("good", "It is running."), headers=_HEADERS)
-        return Response(_PAGE % ("bad", escape(f"It runs, and takes nothing in: {wrong}.")), headers=_HEADERS)
+        return Response(_PAGE % ("bad", escape(f"It runs, but accepts nothing: {wrong}.")), headers=_HEADERS)
 
     return home

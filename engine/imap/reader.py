@@ -87,7 +87,7 @@ class ImapReader(ImapConnection):
 
     @property
     def tells_unseen_parts(self) -> bool:
-        """Whether parts may be asked for of a message whose structure is not known."""
+        """Whether parts may be requested of a message whose structure is unknown."""
         return not self._refusals.refuses(self._server, UNSEEN)
 
     def refuses_unseen_parts(self) -> None:

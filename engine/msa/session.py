@@ -2,7 +2,7 @@
 
 The dialogue decides what a client may say (`smtp/server_protocol.py`); this answers its events, within time limits:
 
-* A client logs in within `msa.login_timeout`, is never silent for `msa.timeout`, and sends a message at a least rate.
+* A client logs in within `msa.login_timeout`, is never silent for `msa.timeout`, and sends a message at a minimum rate.
 * A reply that is not read ends the connection.
 * A stop ends it with 421 between messages. A message on its way may still arrive within the door's grace time; its 250
   is sent if and only if it is queued.

@@ -260,7 +260,7 @@ def _unanswered(error: NetworkError | ProtocolError) -> TokenError:
         Trouble.PASSING,
         str(error),
         error=error.code if isinstance(error, NetworkError) else "EPROTOCOL",
-        hint="The provider cannot be reached; it is asked again by itself.",
+        hint="The provider cannot be reached; the engine asks again by itself.",
     )
 
 

@@ -193,7 +193,7 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     sandbox: Annotated[
         bool | UnsetType,
         Meta(
-            description="`true`: an account inside the engine, for trying things out; its mail reaches nobody. Absent: "
+            description="`true`: an account inside the engine, for trying things out; its mail reaches no one. Absent: "
             "`false`."
         ),
     ] = UNSET

@@ -55,5 +55,5 @@ class DsnWanted(Request, frozen=True, kw_only=True):
 
 
 DsnAsked = Annotated[
-    DsnWanted | UnsetType, Meta(description="The delivery reports asked for. Absent: none in particular.")
+    DsnWanted | UnsetType, Meta(description="The delivery reports to request. Absent: none in particular.")
 ]

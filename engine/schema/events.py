@@ -114,7 +114,7 @@ class MessageSent(Response, frozen=True, kw_only=True):
     rejected: _REJECTED = ()
     sandbox: Annotated[
         bool | UnsetType,
-        Meta(description="`true`: it is from a sandbox account, so it reached nobody. Absent: it was sent."),
+        Meta(description="`true`: it is from a sandbox account, so it reached no one. Absent: it was sent."),
     ] = UNSET
 
 

@@ -68,7 +68,7 @@ class MailboxListed(Response, frozen=True, kw_only=True):
     no_inferiors: Annotated[bool, Meta(description="Whether the server allows no folders below this one.")]
     messages: Annotated[int | bool, Meta(description="The number of messages. `false`: it is not known.")]
     uid_next: Annotated[int | bool, Meta(description="The UID of the next message. `false`: it is not known.")]
-    status: Annotated[MailboxCounters | UnsetType, Meta(description="The counters, if asked for.")] = UNSET
+    status: Annotated[MailboxCounters | UnsetType, Meta(description="The counters, if requested.")] = UNSET
 
 
 class MailboxList(Response, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """The settings of the whole engine that the API changes. An update leaves absent members as they are.
 
 Each is declared once, as a member of `SettingsUpdate`: its type and bounds, what it does, what of it is secret. The
-shapes in which settings are asked for and shown are made from that. How it is stored is in `engine/model/settings.py`.
+shapes in which settings are requested and shown are made from that. How it is stored is in `engine/model/settings.py`.
 """
 
 from __future__ import annotations

@@ -274,7 +274,9 @@ class MergeEntry(Request, frozen=True, kw_only=True):
 
 
 def beside_raw(get: Callable[[str], Any], names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The members among these that a message given whole may not have beside it."""
+    """What is wrong with a message given whole: it is empty, or has some of these members beside it."""
+    if get("raw") == b"":
+        yield "raw", "is not allowed to be empty"
     for name in names:
         if get(name) not in (UNSET, None, ()):
             yield name, "is not allowed beside raw"

@@ -1,6 +1,6 @@
 """One request, many messages: prepared one by one, accepted together.
 
-1. The request becomes one draft. What all messages would stumble over is refused here, and nothing is queued.
+1. The request becomes one draft. A fault that all messages would have is refused here, and nothing is queued.
 2. Each entry makes a draft of its own from it: its recipient, its texts if they are rendered, its links.
 3. What entries share is composed once: texts and attachments, or only the attachments where texts are rendered.
 4. An entry that cannot be composed fails by itself, with its reason; one whose recipient has left the list is skipped.
@@ -134,7 +134,7 @@ class Contents:
 
     @classmethod
     async def of(cls, composer: Composer, draft: Draft, size: int) -> Contents:
-        """Those of the draft of all, of about `size` octets. Raises `Problem` 400 for what no entry could have."""
+        """Those of the draft that all share, about `size` octets. Raises `Problem` 400 for what no entry could have."""
         try:
             headed(draft, NOTHING, message_id=ANY_ID, date=0.0)
             return cls(composer, draft, await composer.run(attached, draft, size=size), size)
@@ -142,7 +142,7 @@ class Contents:
             raise invalid(error.field, error.reason) from error
 
     async def for_draft(self, own: Draft) -> Content:
-        """The content of an entry's draft. Raises `HeaderError`, and `Problem` 413 if it is too much in all."""
+        """The content of an entry's draft. Raises `HeaderError`, and `Problem` 413 if all are too large together."""
         draft, boundary, run = self._draft, self._boundary, self._composer.run
         if own.attachments is not draft.attachments:
             parts = await run(attached, own, size=self._size)

@@ -1,13 +1,13 @@
 """From request to message in the queue: prepared step by step, then accepted in one commit.
 
 1. The members of the request become a `Draft`, with what `references` read of the messages that it refers to.
-2. Links that lead back to the engine are put into it: those of its list, those that tell of opens and clicks.
+2. Links that lead back to the engine are put into it: those of its list, and those that report opens and clicks.
 3. The draft is composed, once, so that its caller sees every fault.
 4. With its terms it becomes a `Message` with recipients: what the queue takes.
 5. The queue makes it durable.
 
-A message that comes whole, such as a stored draft, enters at the fourth step. Several messages are prepared one by one
-and accepted together. Until it is accepted, nothing of a message is kept.
+A whole message, such as a stored draft, enters at the fourth step. Several messages are prepared one by one and
+accepted together. Until it is accepted, nothing of a message is kept.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Submissions:
     ) -> Incoming:
         """A composed message in the form for the queue; `draft` says who sends it to whom, and its subject.
 
-        `after` is what is to happen once it is sent.
+        `after` is what must happen once it is sent.
         """
         envelope = envelope_of(draft, terms)
         attempts = self._attempts() if terms.attempts is None else terms.attempts

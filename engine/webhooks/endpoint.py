@@ -31,7 +31,8 @@ from engine.store.writer import Store, Tx
 from engine.webhooks.backlog import AccountBacklog
 from engine.webhooks.endpoint_log import EndpointLog
 from engine.webhooks.expression_checks import ExpressionError
-from engine.webhooks.plan import Plan, health_of, letter_of, payload
+from engine.webhooks.health import health_of
+from engine.webhooks.plan import Plan, letter_of, payload
 from engine.webhooks.post import Answer, PostCounts, Poster
 from engine.webhooks.retry import EARLY, PostOutcome
 from engine.webhooks.target import WebhookTarget
@@ -96,10 +97,7 @@ class Endpoint:
         self._story = EndpointLog(row.id, world)
 
     def follow(self, plan: Plan | None) -> None:
-        """Set the plan, with immediate effect.
-
-        Waiting events are posted at once; `Retry-After` and 410 are forgotten.
-        """
+        """Set the plan, with immediate effect: post waiting events at once, forget any `Retry-After` and 410."""
         self._plan = plan
         self.health.gone = False
         self._not_before.clear()
@@ -411,7 +409,7 @@ class Endpoint:
                 await self._retry_one(row)
 
     async def _retry_one(self, row: ParkedRow) -> None:
-        reason: str | None = "it is not kept any more"
+        reason: str | None = "it is no longer kept"
         plan = self._plan
         target = plan.target_of(row.account) if plan is not None else None
         entries = self._journal.of_account(row.account or None, row.seq - 1, row.seq, 1)

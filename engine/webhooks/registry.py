@@ -166,7 +166,7 @@ class EndpointRegistry:
                     self._plan(made)
 
     def jobs(self) -> tuple[int, int]:
-        """How many events wait to be looked at by an endpoint, and how many accounts wait for another attempt."""
+        """How many events an endpoint has yet to examine, and how many accounts wait for another attempt."""
         waiting = delayed = 0
         endpoints = [self.default, *(made.endpoint for made in self.made.values() if made.record.enabled)]
         for endpoint in endpoints:
@@ -184,7 +184,7 @@ class EndpointRegistry:
                 yield (made.id if made.owner is None else None), made.endpoint.position
 
     def oldest(self) -> str | None:
-        """When the oldest event happened that an endpoint has not looked at; None: there is none."""
+        """When the oldest event happened that an endpoint has not examined yet; None: there is none."""
         positions = [made.endpoint.position for made in self.made.values() if made.record.enabled]
         if self._settings.enabled:
             positions.append(self.default.position)
@@ -346,7 +346,7 @@ class EndpointRegistry:
 
         If the first post is accepted, a second one with a wrong signature finds that out; None: unknown.
         """
-        answer = await self._test(endpoint, target, "This is a test. It is in no journal, and its number is 0.")
+        answer = await self._test(endpoint, target, "This is a test. It is not in the journal, and its number is 0.")
         if not (answer.taken and target.secrets):
             return answer, None
         other = msgspec.structs.replace(
@@ -466,7 +466,7 @@ class EndpointRegistry:
         if made is None or self._nursery is None:
             return
         if webhooks.parked_count(self._store.reader, name):
-            self._stop(name, "the replay is done, but some events were not taken")
+            self._stop(name, "the replay is done, but some events were not accepted")
         else:
             self._nursery.start_soon(self.remove, made)
 

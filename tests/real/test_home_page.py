@@ -48,7 +48,7 @@ def test_it_says_when_nothing_is_taken_in(engine: EngineProcess) -> None:
     (engine.folder / "journal.db").rename(engine.folder / "elsewhere")
     assert engine.request("GET", "/ready", token="").status == 503
     answer = get(engine)
-    assert answer.status == 200 and b"It runs, and takes nothing in: " in answer.body
+    assert answer.status == 200 and b"It runs, but accepts nothing: " in answer.body
     told = get(engine, Accept="application/json").json
     assert told["success"] is False and told["message"]
     (engine.folder / "elsewhere").rename(engine.folder / "journal.db")
