@@ -127,6 +127,7 @@ async def run(
             _service(engine.queue.dispatch.slots.run),
             _service(SecretExpiry(context.oauth.book, store, context.streams.journal, world).run),
             _service(context.wrong_tokens.run),
+            _service(context.gate.uses.run),
             _service(registry.run),
             _service(context.gateways.run),
             _service(context.exports.run),

@@ -22,6 +22,8 @@ from engine.accounts.registry import Registry
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
 from engine.config import Config
+from engine.edge.token_gate import TokenGate
+from engine.edge.token_uses import TokenUses
 from engine.edge.wrong_tokens import WrongTokens
 from engine.egress import Egress
 from engine.events.consumers import Consumers
@@ -150,8 +152,9 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         OnDoubt(config.queue.on_doubt),
         world,
     )
+    gate = TokenGate(TokenUses(store, world, lambda: settings.values.token_audit_log is True), world)
     logins = Logins(
-        store.reader, config.msa.password, wrong_tokens, lambda account: registry.get(account) is not None, world
+        store.reader, config.msa.password, wrong_tokens, gate, lambda account: registry.get(account) is not None, world
     )
     hand_over = HandOver(submissions, registry.get, ledger.spool, world)
     spool_above = config.store.spool_above
@@ -166,6 +169,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         wrong_tokens=wrong_tokens,
         calls=calls,
         stopping=stopping,
+        gate=gate,
         ports={} if door is None else {"smtpDoor": lambda: door.listens},
         vault=vault,
         registry=registry,

@@ -104,7 +104,7 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
     return AccountCreated(account=account, state="new" if new else "existing")
 
 
-@operation("GET", "/v1/account/{account}", access=Access.PATH, scope="api", tags=_TAGS)
+@operation("GET", "/v1/account/{account}", access=Access.PATH, scope="api", group="account", tags=_TAGS)
 async def read(context: Context, account: AccountId, query: AccountQuery, *, caller: Token) -> AccountInfo:
     """Read an account.
 
@@ -157,7 +157,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
     )
 
 
-@operation("GET", "/v1/accounts", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/accounts", access=Access.HANDLER, scope="api", group="account", tags=_TAGS)
 async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> AccountList:
     """List accounts.
 
@@ -210,6 +210,7 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     "/v1/account/{account}",
     access=Access.PATH,
     scope="api",
+    group="account",
     tags=_TAGS,
     change=Change("account.remove", lambda path, answer: answer.account),
 )

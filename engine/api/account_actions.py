@@ -41,7 +41,7 @@ _TAGS = ("Account",)
 _AT_WORK = (AccountState.CONNECTED, AccountState.CONNECTING, AccountState.SYNCING)
 
 
-@operation("PUT", "/v1/account/{account}/reconnect", access=Access.PATH, scope="api", tags=_TAGS)
+@operation("PUT", "/v1/account/{account}/reconnect", access=Access.PATH, scope="api", group="account", tags=_TAGS)
 async def reconnect(context: Context, account: AccountId, body: Reconnect) -> Reconnected:
     """Reconnect an account.
 
@@ -58,6 +58,7 @@ async def reconnect(context: Context, account: AccountId, body: Reconnect) -> Re
     "/v1/account/{account}/sync",
     access=Access.PATH,
     scope="api",
+    group="account",
     tags=_TAGS,
     errors={503: "The account is not connected."},
 )
@@ -80,6 +81,8 @@ async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
     "/v1/account/{account}/flush",
     access=Access.PATH,
     scope="api",
+    group="account",
+    action="destructive",
     tags=_TAGS,
     change=Change("account.flush", lambda path, answer: path["account"] if answer.flush else None),
     errors={429: "A flush of this account is running already (`LockFail`)."},
@@ -99,7 +102,7 @@ async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
     return Flushed(flush=body.flush)
 
 
-@operation("GET", "/v1/logs/{account}", access=Access.PATH, scope="api", tags=_TAGS, media="text/plain")
+@operation("GET", "/v1/logs/{account}", access=Access.PATH, scope="api", group="logs", tags=_TAGS, media="text/plain")
 async def logs(context: Context, account: AccountId, query: LogQuery) -> Response:
     """Read the protocol log of an account.
 
@@ -141,7 +144,7 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
     )
 
 
-@operation("GET", "/v1/autoconfig", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
+@operation("GET", "/v1/autoconfig", access=Access.ALL_ACCOUNTS, scope="api", group="diagnostics", tags=_TAGS)
 async def autoconfig(context: Context, query: AutoconfigQuery) -> Autoconfig:
     """Find the servers of an address."""
     return await find_servers(query.email, context.world)

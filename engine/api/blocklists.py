@@ -40,7 +40,7 @@ _TAGS = ("Blocklists",)
 _PATH = "/v1/blocklist/{listId}"
 
 
-@operation("GET", "/v1/blocklists", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/blocklists", access=Access.HANDLER, scope="api", group="blocklist", tags=_TAGS)
 async def listing(context: Context, query: BlocklistQuery, *, caller: Token | None = None) -> BlocklistPage:
     """List blocklists.
 
@@ -52,7 +52,7 @@ async def listing(context: Context, query: BlocklistQuery, *, caller: Token | No
     return BlocklistPage(**paging.numbers(total, query), blocklists=shown)
 
 
-@operation("GET", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", _PATH, access=Access.HANDLER, scope="api", group="blocklist", tags=_TAGS)
 async def read(
     context: Context, list_id: ListId, query: BlocklistEntriesQuery, *, caller: Token | None = None
 ) -> BlocklistEntries:
@@ -71,6 +71,7 @@ async def read(
     _PATH,
     access=Access.HANDLER,
     scope="api",
+    group="blocklist",
     tags=_TAGS,
     change=Change("blocklist.add", lambda path, answer: path["listId"] if answer.added else None),
 )
@@ -103,6 +104,7 @@ async def add(context: Context, list_id: ListId, body: BlocklistAdd, *, caller: 
     _PATH,
     access=Access.HANDLER,
     scope="api",
+    group="blocklist",
     tags=_TAGS,
     change=Change("blocklist.remove", lambda path, answer: path["listId"] if answer.deleted else None),
 )

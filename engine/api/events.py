@@ -30,7 +30,7 @@ MOST_EXAMINED = 50_000
 """Most events that one request for the newest examines, with those that its filter leaves out."""
 
 
-@operation("GET", "/v1/events", access=Access.QUERY, scope="api", tags=_TAGS)
+@operation("GET", "/v1/events", access=Access.QUERY, scope="api", group="events", tags=_TAGS)
 async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encoded[EventsPage]:
     """Read events.
 
@@ -82,7 +82,7 @@ async def _newest_first(
     return Encoded(b'{"events":[%b],"first":%d,"last":%d,"next":%d}\n' % (b",".join(found), first, last, next_))
 
 
-@operation("GET", "/v1/events/sse", access=Access.QUERY, scope="api", tags=_TAGS, media=sse.MEDIA)
+@operation("GET", "/v1/events/sse", access=Access.QUERY, scope="api", group="events", tags=_TAGS, media=sse.MEDIA)
 async def follow(context: Context, query: StreamQuery, *, caller: Token) -> Response:
     """Follow events over HTTP.
 

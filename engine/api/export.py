@@ -38,6 +38,7 @@ _ONE = "/v1/account/{account}/export/{exportId}"
     "/v1/account/{account}/export",
     access=Access.PATH,
     scope="api",
+    group="export",
     tags=_TAGS,
     change=Change("export.create", lambda path, answer: answer.export_id),
     errors={429: "Ten exports of the account are not finished yet (`TooMany`)."},
@@ -63,7 +64,7 @@ async def create(context: Context, account: AccountId, body: ExportCreate) -> Ex
     return ExportCreated(export_id=export.id, status=export.status.value, created=iso(export.created))
 
 
-@operation("GET", "/v1/account/{account}/exports", access=Access.PATH, scope="api", tags=_TAGS)
+@operation("GET", "/v1/account/{account}/exports", access=Access.PATH, scope="api", group="export", tags=_TAGS)
 async def listing(context: Context, account: AccountId, query: PageQuery) -> ExportList:
     """List the exports of an account."""
     found = exports.of_account(context.store.reader, find_account(context, account).id)
@@ -76,7 +77,7 @@ async def listing(context: Context, account: AccountId, query: PageQuery) -> Exp
     return ExportList(**paging.numbers(len(found), query), exports=shown)
 
 
-@operation("GET", _ONE, access=Access.PATH, scope="api", tags=_TAGS)
+@operation("GET", _ONE, access=Access.PATH, scope="api", group="export", tags=_TAGS)
 async def read(context: Context, account: AccountId, export_id: ExportId) -> ExportInfo:
     """Read an export.
 
@@ -112,6 +113,7 @@ async def read(context: Context, account: AccountId, export_id: ExportId) -> Exp
     f"{_ONE}/download",
     access=Access.PATH,
     scope="api",
+    group="export",
     tags=_TAGS,
     media="application/gzip",
     errors={
@@ -143,6 +145,7 @@ async def download(context: Context, account: AccountId, export_id: ExportId) ->
     _ONE,
     access=Access.PATH,
     scope="api",
+    group="export",
     tags=_TAGS,
     change=Change("export.remove", lambda path, answer: path["exportId"]),
 )

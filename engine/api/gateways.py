@@ -48,7 +48,7 @@ _UNREADABLE = {
 }
 
 
-@operation("GET", "/v1/gateways", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
+@operation("GET", "/v1/gateways", access=Access.ALL_ACCOUNTS, scope="api", group="gateway", tags=_TAGS)
 async def listing(context: Context, query: PageQuery) -> GatewayList:
     """List gateways."""
     every = context.gateways.every()
@@ -80,7 +80,7 @@ async def create(context: Context, body: GatewayCreate) -> GatewaySaved:
     return GatewaySaved(gateway=name, state="new" if is_new else "existing")
 
 
-@operation("GET", "/v1/gateway/{gateway}", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
+@operation("GET", "/v1/gateway/{gateway}", access=Access.ALL_ACCOUNTS, scope="api", group="gateway", tags=_TAGS)
 async def read(context: Context, gateway: GatewayId) -> GatewayInfo:
     """Read a gateway."""
     running = _find(context, gateway)
@@ -128,6 +128,7 @@ async def update(context: Context, gateway: GatewayId, body: GatewayUpdate) -> G
     "/v1/gateway/{gateway}",
     access=Access.ALL_ACCOUNTS,
     scope="api",
+    group="gateway",
     tags=_TAGS,
     change=Change("gateway.remove", lambda path, answer: answer.gateway),
 )

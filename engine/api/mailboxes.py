@@ -36,6 +36,7 @@ _TAGS = ("Mailbox",)
     "/v1/account/{account}/mailboxes",
     access=Access.PATH,
     scope="api",
+    group="mailbox",
     tags=_TAGS,
     errors={503: NOT_CONNECTED, 504: TOO_LATE},
 )
@@ -60,6 +61,7 @@ async def mailboxes(
     "/v1/account/{account}/mailbox",
     access=Access.PATH,
     scope="api",
+    group="mailbox",
     tags=_TAGS,
     errors={400: "The server refuses the path; `code` and `details` say why.", 503: NOT_CONNECTED, 504: TOO_LATE},
     change=Change(
@@ -84,6 +86,7 @@ async def create_mailbox(
     "/v1/account/{account}/mailbox",
     access=Access.PATH,
     scope="api",
+    group="mailbox",
     tags=_TAGS,
     errors={400: "The server refuses to rename it; `code` and `details` say why.", 503: NOT_CONNECTED, 504: TOO_LATE},
     change=Change("mailbox.update", lambda path, answer: f"{path['account']} {answer.path}"),
@@ -107,6 +110,7 @@ async def update_mailbox(
     "/v1/account/{account}/mailbox",
     access=Access.PATH,
     scope="api",
+    group="mailbox",
     tags=_TAGS,
     errors={503: NOT_CONNECTED, 504: TOO_LATE},
     change=Change(

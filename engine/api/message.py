@@ -57,6 +57,7 @@ SMALL_BYTES = 128 * 1024
     "/v1/account/{account}/message/{message}",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     errors=_ERRORS,
 )
@@ -82,7 +83,15 @@ async def message(
     return Encoded(msgspec.json.encode(shown) + NEWLINE)
 
 
-@operation("GET", "/v1/account/{account}/text/{text}", access=Access.PATH, scope="api", tags=_TAGS, errors=_ERRORS)
+@operation(
+    "GET",
+    "/v1/account/{account}/text/{text}",
+    access=Access.PATH,
+    scope="api",
+    group="message",
+    tags=_TAGS,
+    errors=_ERRORS,
+)
 async def text(
     context: Context, account: AccountId, text: TextId, query: TextQuery, headers: CommandHeaders
 ) -> Encoded[TextShown]:
@@ -108,6 +117,7 @@ async def text(
     "/v1/account/{account}/message/{message}/source",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     media="message/rfc822",
     errors={**_ERRORS, 416: "`Content-Range` says how many there are."},
@@ -129,6 +139,7 @@ async def source(context: Context, account: AccountId, message: MessageId, heade
     "/v1/account/{account}/attachment/{attachment}",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     media="application/octet-stream",
     errors={**_ERRORS, 404: "There is no such file (`AttachmentNotFound`).", 416: "`Content-Range` says how many."},

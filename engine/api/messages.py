@@ -26,6 +26,7 @@ from engine.schema.paging import PageQuery
     "/v1/account/{account}/messages",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=("Message",),
     errors={
         400: "The cursor is of another folder, or its UIDs are void (`InvalidCursorValue`).",

@@ -46,7 +46,7 @@ from engine.webhooks.target import masked
 _TAGS = ("Outbox",)
 
 
-@operation("GET", "/v1/outbox", access=Access.QUERY, scope="api", tags=_TAGS)
+@operation("GET", "/v1/outbox", access=Access.QUERY, scope="api", group="outbox", tags=_TAGS)
 async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
     """List messages."""
     db = context.store.reader
@@ -64,7 +64,7 @@ async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
     return OutboxPage(**paging.numbers(total, query), messages=entries)
 
 
-@operation("GET", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", group="outbox", tags=_TAGS)
 async def read(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxEntry:
     """Read a message.
 
@@ -86,7 +86,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
     )
 
 
-@operation("DELETE", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("DELETE", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", group="outbox", tags=_TAGS)
 async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxDeleted:
     """Cancel a message.
 
@@ -100,7 +100,7 @@ async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = 
     return OutboxDeleted(deleted=True, already_sent=outcome.already_sent or UNSET)
 
 
-@operation("PUT", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("PUT", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", group="outbox", action="send", tags=_TAGS)
 async def update(
     context: Context, queue_id: QueueId, body: OutboxUpdate, *, caller: Token | None = None
 ) -> OutboxUpdated:

@@ -25,6 +25,7 @@ EVERY = "*"
     "/v1/account/{account}/search",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=("Message",),
     reads=True,
     errors={

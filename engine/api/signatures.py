@@ -9,7 +9,14 @@ from engine.schema.fields import AccountId
 from engine.schema.signatures import Signatures
 
 
-@operation("GET", "/v1/account/{account}/server-signatures", access=Access.PATH, scope="api", tags=("Account",))
+@operation(
+    "GET",
+    "/v1/account/{account}/server-signatures",
+    access=Access.PATH,
+    scope="api",
+    group="account",
+    tags=("Account",),
+)
 async def read(context: Context, account: AccountId) -> Signatures:
     """Read the signatures at the provider.
 

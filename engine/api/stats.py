@@ -20,7 +20,7 @@ from engine.version import VERSION
 _SUBMIT = {"messageSent": "submit:success", "messageDeliveryError": "submit:fail"}
 
 
-@operation("GET", "/v1/stats", access=Access.ALL_ACCOUNTS, scope="api", tags=("Settings",))
+@operation("GET", "/v1/stats", access=Access.ALL_ACCOUNTS, scope="api", group="diagnostics", tags=("Settings",))
 async def read(context: Context, query: StatsQuery) -> Stats:
     """Read statistics.
 

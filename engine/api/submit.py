@@ -58,10 +58,12 @@ PIECE = 256 * 1024
     "/v1/account/{account}/submit",
     access=Access.PATH,
     scope="api",
+    group="submit",
+    action="send",
     tags=("Submit",),
     large=True,
     errors={
-        403: "A token for one account sets `proxy`.",
+        403: "A token for one account, or with permissions, sets `proxy`.",
         404: "The account has no SMTP server (`SMTPUnavailable`), there is no such template (`TemplateNotFound`), the "
         "message in `reference` does not exist (`ReferenceNotFound`) or has another Message-ID (`MessageNotFound`), or "
         "there is no such attached file (`AttachmentNotFound`).",
@@ -109,7 +111,8 @@ async def submit(
         first = repeated(before, fingerprint)
         return again(first, key) if body.mail_merge is UNSET else _merged_again(first, key)
     narrowed = caller is not None and caller.account is not None
-    await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
+    limited = caller is not None and caller.permissions is not None
+    await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed, limited=limited)
     if not body.dry_run and context.submissions.gateways.of(body.gateway) is None:
         refuse_unless_ready(found)
     terms, submissions = terms_of(body, context.world.now(), narrowed=narrowed), context.submissions

@@ -24,7 +24,8 @@ TAGS = {
     "Sandbox": "The sandbox catches everything that its accounts send, to any address. The engine keeps the newest "
     "messages in memory until it stops.",
     "Settings": "These settings are for the whole engine; a change applies at once.",
-    "Token": "Tokens can also be issued and revoked on the command line (`docs/operate.md#tokens`).",
+    "Token": "A token is what a program signs in with. Permissions and restrictions narrow it "
+    "(`docs/operate.md#tokens`).",
     "Webhooks": "What webhooks do, sign and promise is in `docs/events.md#webhooks`.",
     "Events": "The rules, the streams and every event are in `docs/events.md`.",
 }

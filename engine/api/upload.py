@@ -33,6 +33,7 @@ from engine.submission.reference import Referenced
     "/v1/account/{account}/message",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=("Message",),
     large=True,
     errors={

@@ -15,22 +15,25 @@ from typing import Any, TypeVar, cast
 import msgspec
 import trio
 from quart import Response, has_request_context, has_websocket_context, request, websocket
+from quart.routing import QuartRule
 from quart.wrappers import Request as HttpRequest
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.local import LocalProxy
+from werkzeug.routing import Rule
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.arriving_body import ArrivingBody
 from engine.config import Config
 from engine.decoding.decode import HERE, decode_body, decode_query
+from engine.edge.token_gate import TokenGate
 from engine.edge.wrong_tokens import WrongTokens
 from engine.errors import EngineError, Problem, StorageFailed
 from engine.http import control_requests, home_page, readiness, server
-from engine.http.account_tokens import enter, narrowed
+from engine.http.account_tokens import narrowed
 from engine.http.audit_entries import record
-from engine.http.bearer_tokens import Door
+from engine.http.bearer_tokens import Admitted, Door
 from engine.http.call_counts import CallCounts
 from engine.http.client_address import Addresses
 from engine.http.control_requests import OWNER, Started
@@ -39,7 +42,7 @@ from engine.http.edge_log import request_broke
 from engine.http.html_pages import NO_PAGES, Pages, page_view
 from engine.http.openapi import document
 from engine.http.operation import Operation
-from engine.http.path_ids import path_id
+from engine.http.path_ids import decoded_ids
 from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
 from engine.http.request_bodies import OTHER_BODIES, Bodies, RequestBody, has_body
 from engine.http.request_lifetime import HELD
@@ -72,6 +75,7 @@ class Front(msgspec.Struct, frozen=True):
     bodies: Bodies
     requests: SharedLimit
     wrong_tokens: WrongTokens
+    gate: TokenGate
     ports: Mapping[str, Callable[[], bool]]
     calls: CallCounts
     stopping: trio.Event
@@ -87,7 +91,8 @@ def make_app(
     app = _App("engine", static_folder=None)
     server.install(app)
     app.url_map.merge_slashes = False
-    door = Door(front.store.reader, front.world, front.wrong_tokens, Addresses(front.config.http.proxies))
+    addresses = Addresses(front.config.http.proxies)
+    door = Door(front.store.reader, front.world, front.wrong_tokens, front.gate, addresses)
     for operation in operations:
         rule = operation.path.replace("{", "<").replace("}", ">")
         if operation.websocket:
@@ -109,12 +114,28 @@ def make_app(
     return app
 
 
+class _Rule(QuartRule):
+    """A rule that paths are matched with, and no URL is built from.
+
+    For building, Werkzeug compiles two functions for each rule: a tenth of a second of each start.
+    """
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        return _builds_nothing
+
+
+def _builds_nothing(*_: object, **__: object) -> tuple[str, str]:
+    raise NotImplementedError("URLs are not built from rules")
+
+
 class _App(QuartTrio):
     """Routes by the path as sent: in the decoded path `%2F` would look like `/`.
 
     A single trailing slash is ignored. Also releases what a request holds once its answer has ended or its client has
     left.
     """
+
+    url_rule_class: type[QuartRule] = _Rule
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async with AsyncExitStack() as held:
@@ -135,24 +156,27 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
     limit = largest if operation.large else min(largest, OTHER_BODIES)
     store, handler, change = front.store, operation.handler, operation.change
     changes = operation.method != "GET"
-    takes_query, takes_caller = "query" in operation.takes, "caller" in operation.takes
+    takes_query, takes_caller, takes_address = (each in operation.takes for each in ("query", "caller", "address"))
     headers = operation.headers
     header_names = {each.encode_name.lower(): each.encode_name for each in _fields(headers)}
 
-    async def answer(asked: HttpRequest, path: dict[str, str], caller: Token | None, body: RequestBody) -> Response:
+    async def answer(
+        asked: HttpRequest, path: dict[str, str], admitted: Admitted | None, body: RequestBody
+    ) -> Response:
         arguments: dict[str, Any] = {}
         if operation.body is None:
             if has_body(asked):
                 await body.arrive(asked, limit)
-            return await made_of(asked, path, caller, arguments)
+            return await made_of(asked, path, admitted, arguments)
         arrived = await body.arrive(asked, limit)
         async with front.bodies.heavy.large() if arrived.is_large else nullcontext():
             arguments["body"] = await _decoded(front, operation.body, arrived)
-            return await made_of(asked, path, caller, arguments)
+            return await made_of(asked, path, admitted, arguments)
 
     async def made_of(
-        asked: HttpRequest, path: dict[str, str], caller: Token | None, arguments: dict[str, Any]
+        asked: HttpRequest, path: dict[str, str], admitted: Admitted | None, arguments: dict[str, Any]
     ) -> Response:
+        caller = None if admitted is None else admitted.caller
         query = _query(asked, operation, caller)
         if takes_query:
             arguments["query"] = query
@@ -163,13 +187,23 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
             arguments["headers"] = decode_query(headers, given)
         if takes_caller:
             arguments["caller"] = caller
+        if takes_address:
+            arguments["address"] = door.addresses.of(asked)
         made = await handler(front, *path.values(), **arguments)
-        if change is not None and caller is not None:
-            address = None if caller is OWNER else door.addresses.of(asked)
-            await record(store, front.world, change, caller, address, path, made)
+        if admitted is not None:
+            await keep(asked, path, admitted, made)
         if isinstance(made, Response):
             return made
         return bytes_response(made) if isinstance(made, bytes) else json_response(made)
+
+    async def keep(asked: HttpRequest, path: dict[str, str], admitted: Admitted, made: Any) -> None:
+        """Put a change into the audit record; all else into the token's log."""
+        changed = False
+        if change is not None:
+            address = None if admitted.caller is OWNER else door.addresses.of(asked)
+            changed = await record(store, front.world, change, admitted.caller, address, path, made)
+        if not changed:
+            door.log(admitted)
 
     counts = front.calls.of(operation.method, operation.path)
 
@@ -197,14 +231,23 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
         elif store.failed:
             raise StorageFailed(readiness.FAILED)
         asked = cast(LocalProxy[HttpRequest], request)._get_current_object()  # each use of the proxy looks it up again
-        caller = None
-        if operation.scope is not None:
-            caller = door.require(asked, operation.scope)
-        ids = {name: path_id(raw) for name, raw in path.items()}
-        enter(operation.access, caller, ids)
-        holder = "" if caller is None else caller.hash
-        with front.requests.hold(holder), front.bodies.of(holder) as body:
-            answered = await answer(asked, ids, caller, body)
+        admitted = None if operation.scope is None else door.admit(asked, operation, path)
+        ids = decoded_ids(path) if admitted is None else admitted.ids
+        holder = "" if admitted is None else admitted.caller.hash
+        limits = {} if admitted is None else admitted.headers()
+        try:
+            with front.requests.hold(holder), front.bodies.of(holder) as body:
+                answered = await answer(asked, ids, admitted, body)
+        except EngineError as error:
+            if admitted is not None:
+                door.log(admitted)
+            if not limits:
+                raise
+            problem = as_problem(error)
+            problem.headers = limits | problem.headers
+            raise problem from error
+        if limits:
+            answered.headers.update(limits)
         log.debug("%s: %d", operation.name, answered.status_code)
         return answered
 
@@ -217,13 +260,13 @@ def _fields(kind: type[Request] | None) -> tuple[msgspec.structs.FieldInfo, ...]
 
 def _stream(front: Front, door: Door, operation: Operation) -> Callable[..., Awaitable[None]]:
     async def stream(**path: str) -> None:
-        caller = door.require(websocket, operation.scope or "")
-        ids = {name: path_id(raw) for name, raw in path.items()}
-        enter(operation.access, caller, ids)
+        admitted = door.admit(websocket, operation, path)
+        door.log(admitted)
+        caller = admitted.caller
         query = _query(websocket, operation, caller)
         arguments: dict[str, Any] = {"query": query, "caller": caller, "websocket": websocket}
         arguments = {name: each for name, each in arguments.items() if name in operation.takes}
-        await operation.handler(front, *ids.values(), **arguments)
+        await operation.handler(front, *admitted.ids.values(), **arguments)
 
     return stream
 

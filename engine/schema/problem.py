@@ -23,6 +23,13 @@ class ServerRefusal(Response, frozen=True, kw_only=True):
     response: Annotated[str, Meta(description="Its words.", examples=["NO [CANNOT] Invalid mailbox name"])]
 
 
+class RequiredPermission(Response, frozen=True, kw_only=True):
+    """What an operation needs of a token with permissions."""
+
+    action: Annotated[str, Meta(description="The action.", examples=["write"])]
+    group: Annotated[str, Meta(description="The group; `admin`: no permissions allow it.", examples=["message"])]
+
+
 class ProblemDocument(Response, frozen=True, kw_only=True):
     """Why a request failed."""
 
@@ -42,6 +49,13 @@ class ProblemDocument(Response, frozen=True, kw_only=True):
     requested_scope: Annotated[
         str | UnsetType, Meta(description="The scope that the token lacks.", examples=["api"])
     ] = UNSET
+    required_permission: Annotated[
+        RequiredPermission | UnsetType, Meta(description="What the permissions of the token do not allow.")
+    ] = UNSET
+    remote_address: Annotated[
+        str | UnsetType | None,
+        Meta(description="Your address, where the token may not be used from there.", examples=["192.0.2.7"]),
+    ] = UNSET
     last: Annotated[
         int | UnsetType,
         Meta(description="The number of the newest event, if a cursor is above it.", examples=[4711]),
@@ -58,7 +72,10 @@ class ProblemDocument(Response, frozen=True, kw_only=True):
     ] = UNSET
     ttl: Annotated[
         int | UnsetType,
-        Meta(description="Seconds to wait, after too many bad tokens from your address.", examples=[60]),
+        Meta(
+            description="Seconds to wait: the token's rate limit is reached, or too many bad tokens came from you.",
+            examples=[60],
+        ),
     ] = UNSET
     path: Annotated[str | UnsetType, Meta(description="The folder that was not found.", examples=["Archive"])] = UNSET
     details: Annotated[ServerRefusal | UnsetType, Meta(description="What the mail server said when it refused.")] = (

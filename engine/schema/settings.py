@@ -67,6 +67,10 @@ _OAUTH_TOKENS = (
     "Whether `GET /v1/account/{account}/oauth-token` shows the access tokens of accounts to tokens with the scope "
     "`oauth-token`."
 )
+_TOKEN_AUDIT_LOG = (
+    "Whether the log of a token (`GET /v1/tokens/{token}/log`) has also its allowed requests that changed nothing. "
+    "Changes and refused requests are there in any case."
+)
 _NOTIFY_WEB_SAFE_HTML = (
     "Whether the HTML in `messageNew` is made harmless, with the pictures that came with the message in it. Only with "
     "`notifyText`."
@@ -251,7 +255,7 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     open_ai_generate_embeddings: _Switched = UNSET
     mcp_enabled: _Switched = UNSET
     mcp_o_auth_enabled: _Switched = UNSET
-    token_audit_log: _Switched = UNSET
+    token_audit_log: Annotated[bool | UnsetType, _about(_TOKEN_AUDIT_LOG)] = UNSET
     http_proxy_enabled: _Switched = UNSET
     sentry_enabled: _Switched = UNSET
     imap_proxy_server_enabled: _Switched = UNSET

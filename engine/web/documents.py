@@ -17,10 +17,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs"
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -65,6 +68,8 @@ class _Piece(msgspec.Struct):
 @functools.cache
 def pages() -> dict[str, DocumentPage]:
     """Every page by name."""
+    from markdown_it import MarkdownIt  # a tenth of what the start imports
+
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     texts = {file.stem: file.read_text(encoding="utf-8") for file in sorted(FOLDER.glob("*.md"))}
     texts["config"] = _CONFIG.format((FOLDER / "config.toml").read_text(encoding="utf-8"))
@@ -124,7 +129,7 @@ def _pieces(parser: MarkdownIt, name: str, markdown: str) -> Iterator[_Piece]:
 
 def _scrolling(token: Token) -> Sequence[Token]:
     """A table that is wider than a phone scrolls by itself."""
-    around = Token("html_block", "", 0)
+    around = type(token)("html_block", "", 0)
     if token.type == "table_open":
         around.content = '<div class="scroll" tabindex="0">'
         return around, token

@@ -55,7 +55,7 @@ SERVER_SIDE = ("engine.smtp.server_",)
 """Of `smtp`: what servers are made of, the sandbox's too; no client uses it."""
 MAY_IMPORT_SANDBOX = {"sandbox", "accounts", "assembly", "web", "app", "cli", "doctor"}
 
-NO_RESOURCE = {"app", "context", "mailbox_access", "tags", "__init__"}
+NO_RESOURCE = {"app", "context", "mailbox_access", "tags", "token_terms", "__init__"}
 """Of `api`: what all of them share."""
 SHARED = {
     "fields",
