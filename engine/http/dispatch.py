@@ -21,7 +21,6 @@ from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.local import LocalProxy
-from werkzeug.routing import Rule
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.arriving_body import ArrivingBody
