@@ -21,6 +21,7 @@ from engine.commands import (
     backup,
     completion,
     events,
+    import_,
     logs,
     outbox,
     people,
@@ -140,6 +141,7 @@ def make_parser() -> argparse.ArgumentParser:
     audit.register(commands, add)
     vault.register(commands, add)
     backup.register(commands, add)
+    import_.register(commands, add)
     completion.register(commands, silent, make_parser)
     return parser
 

@@ -90,7 +90,7 @@ async def create(context: Context, body: OAuthAppCreate) -> OAuthAppCreated:
         raise Problem(
             429, f"Too many OAuth2 apps: at most {MOST_APPS} are allowed, so remove one first", code="TooMany"
         )
-    app = App(id=book.new_id(), provider=body.provider, **_members(body, Endpoints()))
+    app = App(id=book.new_id(), provider=body.provider, **members_of(body, Endpoints()))
     await carry_through(book.add(app))
     return OAuthAppCreated(id=app.id)
 
@@ -122,7 +122,7 @@ async def update(context: Context, app: AppId, body: OAuthAppUpdate) -> OAuthApp
     """Change an OAuth2 app."""
     made = find_app(context, app)
     await _check(context, body)
-    changed = msgspec.structs.replace(made.app, **_members(body, made.app.endpoints))
+    changed = msgspec.structs.replace(made.app, **members_of(body, made.app.endpoints))
     await carry_through(context.oauth.book.change(made, changed))
     return OAuthAppUpdated(id=made.app.id)
 
@@ -176,7 +176,7 @@ def redirect_url(context: Context, app: App) -> str | None:
     return app.redirect_url or (f"{service_url.rstrip('/')}{CALLBACK_PATH}" if service_url else None)
 
 
-def _members(body: OAuthAppCreate | OAuthAppUpdate, endpoints: Endpoints) -> dict[str, Any]:
+def members_of(body: OAuthAppCreate | OAuthAppUpdate, endpoints: Endpoints) -> dict[str, Any]:
     """The members of an app that the request sets; `false` and `null` clear one."""
     given = {name: value for name in _PLAIN if (value := getattr(body, name, UNSET)) is not UNSET}
     for name, value in given.items():

@@ -63,7 +63,7 @@ async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
     If a change leaves webhooks without effect, `notes` in the answer says why, as does the `state` of the webhook
     `default`.
     """
-    changes = _changes(body)
+    changes = changes_of(body)
     _refuse_masks(changes, context.settings.values)
     _refuse_door(changes, context.config.msa)
     if changes.get("timezone"):
@@ -86,7 +86,7 @@ async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
     )
 
 
-def _changes(body: SettingsUpdate) -> dict[str, Any]:
+def changes_of(body: SettingsUpdate) -> dict[str, Any]:
     """The settings of a request in stored form."""
     changes = {name: getattr(body, name) for name in body.__struct_fields__ if getattr(body, name) is not UNSET}
     if headers := changes.get("webhooks_custom_headers"):

@@ -88,6 +88,7 @@ def make_app(
     `tags` are as in `openapi.document`.
     """
     app = _App("engine", static_folder=None)
+    app.url_rule_class = _Rule
     server.install(app)
     app.url_map.merge_slashes = False
     addresses = Addresses(front.config.http.proxies)
@@ -133,8 +134,6 @@ class _App(QuartTrio):
     A single trailing slash is ignored. Also releases what a request holds once its answer has ended or its client has
     left.
     """
-
-    url_rule_class: type[QuartRule] = _Rule
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async with AsyncExitStack() as held:

@@ -127,13 +127,12 @@ def described(operation: Operation) -> dict[str, Any]:
 
 
 def _description(operation: Operation) -> str:
-    needs = ["a token for all accounts"] if operation.access is Access.ALL_ACCOUNTS else []
+    said = ["This needs a token for all accounts."] if operation.access is Access.ALL_ACCOUNTS else []
     if operation.group is not None:
-        needs.append(f"of a token with permissions `{operation.grant.action}` in `{operation.group}`")
+        said.append(f"A token with permissions needs `{operation.grant.action}` in `{operation.group}`.")
     elif operation.scope is not None:
-        needs.append("a token without permissions")
-    said = f"This needs {', '.join(needs)}." if needs else ""
-    return f"{operation.description}\n\n{said}".strip()
+        said.append("A token with permissions may not use it.")
+    return f"{operation.description}\n\n{' '.join(said)}".strip()
 
 
 def _path_parameter(name: str, kind: Any) -> dict[str, Any]:

@@ -240,12 +240,10 @@ class TokenShown(Response, frozen=True, kw_only=True):
     restrictions: Annotated[ShownRestrictions | None, Meta(description=_ABOUT_RESTRICTIONS)]
     metadata: Annotated[
         str | UnsetType,
-        Meta(description=f"{_ABOUT_METADATA} A list leaves out what is beyond 4 MiB on a page.", examples=[_METADATA]),
+        Meta(description=f"{_ABOUT_METADATA} A list leaves out what is beyond 4 MiB on a page."),
     ] = UNSET
-    ip: Annotated[str | UnsetType, Meta(description=_ABOUT_IP, examples=["192.0.2.17"])] = UNSET
-    remote_address: Annotated[
-        str | UnsetType, Meta(description="The address of the client that issued it.", examples=["192.0.2.7"])
-    ] = UNSET
+    ip: Annotated[str | UnsetType, Meta(description=_ABOUT_IP)] = UNSET
+    remote_address: Annotated[str | UnsetType, Meta(description="The address of the client that issued it.")] = UNSET
     created: Annotated[When, Meta(description="When it was issued.")]
     access: Annotated[TokenAccess, Meta(description="Its last use.")]
     expires: Annotated[When | UnsetType, Meta(description="When it expires. Absent: never.")] = UNSET

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).resolve().parents[1] / "docs"
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("tutorial", "operate", "commands"),
-    "How to": ("oauth2", "reverse-proxy", "smtp", "form", "templates", "lists-and-tracking"),
+    "How to": ("coming-from-emailengine", "oauth2", "reverse-proxy", "smtp", "form", "templates", "lists-and-tracking"),
     "Reference": ("api", "events", "errors", "config", "differences"),
     "Background": ("lifecycle", "reliability", "simulation", "design"),
 }

@@ -29,7 +29,14 @@ from real.test_event_channels import register
 pytestmark = [pytest.mark.process, pytest.mark.long]
 
 MINOR = "{}.{}".format(*sys.version_info[:2])
-RUN_HERE = ("README.md", "docs/api.md", "docs/commands.md", "docs/operate.md", "docs/tutorial.md")
+RUN_HERE = (
+    "README.md",
+    "docs/api.md",
+    "docs/commands.md",
+    "docs/operate.md",
+    "docs/tutorial.md",
+    "docs/coming-from-emailengine.md",  # in `test_import_process.py`
+)
 NOT_RUN = [block for file in documents() for block in blocks(file) if block.reason]
 
 

@@ -33,7 +33,7 @@ def entry(method: str, path: str, grant: str, **more: Any) -> dict[str, Any]:
 
 async def test_changes_and_refusals_always_reads_by_the_setting(tmp_path: Path, autojump_clock: object) -> None:
     async with owning(tmp_path) as (_, owner):
-        caller = await issued(owner, restrictions={"rateLimit": {"maxRequests": 6, "timeWindow": 60}})
+        caller = await issued(owner, restrictions={"rateLimit": {"maxRequests": 7, "timeWindow": 60}})
         await caller.ask("GET", "/v1/accounts")
         assert await log_of(owner, caller) == []
         await caller.ask("GET", "/v1/account/acme/oauth-token")
@@ -42,6 +42,8 @@ async def test_changes_and_refusals_always_reads_by_the_setting(tmp_path: Path, 
         await trio.sleep(1)
         assert (await owner.ask("POST", "/v1/settings", {"tokenAuditLog": True})).status == 200
         await caller.ask("GET", "/v1/account/acme")
+        await trio.sleep(1)
+        await caller.ask("PUT", "/v1/account/acme", {"name": "newer"})  # a change is there once
         await trio.sleep(1)
         await caller.ask("PUT", "/v1/account/acme", {"name": 7})
         await trio.sleep(1)
@@ -55,6 +57,7 @@ async def test_changes_and_refusals_always_reads_by_the_setting(tmp_path: Path, 
             entry("GET", "/v1/accounts", "read account"),
             entry("PUT", f"{at}/flush", "destructive account"),
             entry("PUT", at, "write admin"),
+            entry("PUT", at, "write admin", change="account.update", object="acme"),
             entry("GET", at, "read account"),
             entry("PUT", at, "write admin", change="account.update", object="acme"),
             entry("GET", f"{at}/oauth-token", "read admin", reason="scope"),

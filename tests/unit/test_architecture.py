@@ -43,6 +43,7 @@ ORDER = (
     {"http", "msa"},
     {"metrics"},
     {"api"},
+    {"importing"},
     {"assembly"},
     {"web"},
     {"app", "doctor", "cli", "commands", "__main__", "__init__"},
