@@ -131,6 +131,7 @@ async def run(
             _service(registry.run),
             _service(context.gateways.run),
             _service(context.exports.run),
+            _service(context.metrics.loop_lag.run) if started is not None else nullcontext(),
         ):
             async with trio.open_nursery() as nursery:
                 if http:

@@ -1,4 +1,4 @@
-"""The Quart app: all operations, the pages for people, `/`, `/health`, `/openapi.json` and `/control`.
+"""The Quart app: all operations, the pages for people, `/`, `/health`, `/ready`, `/openapi.json` and `/control`.
 
 Every request takes the same steps: token, access to the path, body, query, handler, JSON. All errors have one shape.
 The router sees the path as sent, and each id in it is percent-decoded once, here, so an id may contain any character,
@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 import trio
-from quart import Response, has_websocket_context, request, websocket
+from quart import Response, has_request_context, has_websocket_context, request, websocket
 from quart.routing import QuartRule
 from quart.wrappers import Request as HttpRequest
 from quart.wrappers.base import BaseRequestWebsocket
@@ -29,10 +29,11 @@ from engine.decoding.decode import HERE, decode_body, decode_query
 from engine.edge.token_gate import TokenGate
 from engine.edge.wrong_tokens import WrongTokens
 from engine.errors import EngineError, Problem, StorageFailed
-from engine.http import control_requests, home_page, server
+from engine.http import control_requests, home_page, readiness, server
 from engine.http.account_tokens import narrowed
 from engine.http.audit_entries import record
 from engine.http.bearer_tokens import Admitted, Door
+from engine.http.call_counts import CallCounts
 from engine.http.client_address import Addresses
 from engine.http.control_requests import OWNER, Started
 from engine.http.early_refusals import INTERNAL
@@ -47,7 +48,7 @@ from engine.http.request_lifetime import HELD
 from engine.http.shared_limits import SharedLimit
 from engine.schema.fields import NoQuery, Request
 from engine.store.tokens import Token
-from engine.store.writer import Store, busy
+from engine.store.writer import Store
 from engine.version import VERSION
 from engine.world import World
 
@@ -55,14 +56,15 @@ RequestT = TypeVar("RequestT", bound=Request)
 
 log = logging.getLogger("engine.http")
 
-FAILED = "the data folder could not be written"
+CLIENT_LEFT = 499
+"""The status that counts where a client left before its answer, or the engine stopped: none was sent."""
 
 
 class Front(msgspec.Struct, frozen=True):
     """What requests need before their handler: the tokens, and the limits that all requests share.
 
     `started` is how the process was started. `ports` are the other ports that serve strangers, by the name that
-    `/health` gives them, each with whether it listens.
+    `/health` gives them, each with whether it listens. `stopping` is set when the process is about to end.
     """
 
     store: Store
@@ -74,6 +76,8 @@ class Front(msgspec.Struct, frozen=True):
     wrong_tokens: WrongTokens
     gate: TokenGate
     ports: Mapping[str, Callable[[], bool]]
+    calls: CallCounts
+    stopping: trio.Event
 
 
 def make_app(
@@ -99,12 +103,13 @@ def make_app(
     for page in pages.pages:
         view = page_view(page, pages.of_problem, front.bodies, front.requests, door.addresses)
         app.add_url_rule(page.path, endpoint=f"page {page.methods} {page.path}", view_func=view, methods=page.methods)
-    app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
+    app.add_url_rule("/", view_func=home_page.view(lambda: readiness.trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front))
+    app.add_url_rule("/ready", view_func=_ready(front))
     app.add_url_rule("/openapi.json", view_func=_openapi(front, operations, tags))
     app.add_url_rule(control_requests.PATH, view_func=_control(front))
     app.register_error_handler(EngineError, _engine_error)
-    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(HTTPException, _http_error(front.calls))
     app.register_error_handler(Exception, _crash)
     return app
 
@@ -198,11 +203,31 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
         if not changed:
             door.log(admitted)
 
+    counts = front.calls.of(operation.method, operation.path)
+
     async def view(**path: str) -> Response:
+        began, status = trio.current_time(), 500
+        try:
+            answered = await served(path)
+            status = answered.status_code
+        except EngineError as error:
+            status = as_problem(error).status
+            raise
+        except HTTPException as error:
+            status = error.code or 500
+            raise
+        except trio.Cancelled:
+            status = CLIENT_LEFT
+            raise
+        finally:
+            counts.note(status, trio.current_time() - began)
+        return answered
+
+    async def served(path: dict[str, str]) -> Response:
         if changes:
-            must_be_well(store)
+            readiness.must_be_well(store)
         elif store.failed:
-            raise StorageFailed(FAILED)
+            raise StorageFailed(readiness.FAILED)
         asked = cast(LocalProxy[HttpRequest], request)._get_current_object()  # each use of the proxy looks it up again
         admitted = None if operation.scope is None else door.admit(asked, operation, path)
         ids = decoded_ids(path) if admitted is None else admitted.ids
@@ -259,27 +284,20 @@ async def _decoded(front: Front, kind: type[RequestT], arrived: ArrivingBody) ->
 
 def _health(front: Front) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
-        must_be_well(front.store)
         return json_response({"success": True} | {name: listens() for name, listens in front.ports.items()})
 
     return health
 
 
-def must_be_well(store: Store) -> None:
-    """Raise what a change would raise now: `StorageFailed`, `StorageUnavailable` or `StorageBusy`."""
-    if store.failed:
-        raise StorageFailed(FAILED)
-    store.must_be_in_place()
-    if store.locked_out:
-        raise busy()
+def _ready(front: Front) -> Callable[[], Awaitable[Response]]:
+    async def ready() -> Response:
+        missing = readiness.unready(front.store, front.stopping.is_set())
+        if missing:
+            said = "; ".join(f"{part}: {why}" for part, why in missing.items())
+            raise Problem(503, said, code="NotReady", headers={"Retry-After": "10"}, missing=missing)
+        return json_response({"success": True})
 
-
-def _trouble(store: Store) -> str | None:
-    try:
-        must_be_well(store)
-    except EngineError as error:
-        return str(error)
-    return None
+    return ready
 
 
 def _openapi(
@@ -318,15 +336,25 @@ async def _engine_error(error: EngineError) -> Response:
     return problem_response(problem)
 
 
-async def _http_error(error: HTTPException) -> Response:
+def _http_error(calls: CallCounts) -> Callable[[HTTPException], Awaitable[Response]]:
+    async def answer(error: HTTPException) -> Response:
+        problem = _http_problem(error)
+        if has_request_context() and request.routing_exception is not None:
+            calls.unmatched[problem.status] += 1
+        return problem_response(problem)
+
+    return answer
+
+
+def _http_problem(error: HTTPException) -> Problem:
     status = error.code or 500
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        return problem_response(Problem(405, phrase(405), headers={"Allow": ", ".join(sorted(error.valid_methods))}))
+        return Problem(405, phrase(405), headers={"Allow": ", ".join(sorted(error.valid_methods))})
     if isinstance(error, WebsocketMismatch):
         if has_websocket_context():
-            return problem_response(Problem(400, "This path does not accept websockets"))
-        return problem_response(Problem(426, "This path accepts only websockets", headers={"Upgrade": "websocket"}))
-    return problem_response(Problem(status, phrase(status)))
+            return Problem(400, "This path does not accept websockets")
+        return Problem(426, "This path accepts only websockets", headers={"Upgrade": "websocket"})
+    return Problem(status, phrase(status))
 
 
 async def _crash(error: Exception) -> Response:

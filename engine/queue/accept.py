@@ -80,6 +80,8 @@ class Intake:
         self._spool_above = spool_above
         self._schedule = schedule
         self.expires_at = expires_at
+        self.accepted = 0
+        """Messages taken."""
 
     async def accept(
         self, taken: Sequence[Incoming], *, key: str | None = None, kept: Kept | None = None
@@ -150,6 +152,7 @@ class Intake:
 
     def _add(self, queued: Iterable[tuple[int, Message]]) -> None:
         for row, message in queued:
+            self.accepted += 1
             due = message.next_at or message.send_at
             self._schedule.add(
                 row, due, account=message.account, gateway=message.gateway, scheduled=due > message.created

@@ -229,4 +229,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX token_request_of_token ON token_request (token, id);
     CREATE INDEX token_request_time ON token_request (time);
     """,
+    """
+    -- What metrics count of held messages, however many there are.
+    CREATE INDEX message_interrupted ON message (id) WHERE state = 'held' AND interruptions >= 10;
+    """,
 )

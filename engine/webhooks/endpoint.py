@@ -33,7 +33,7 @@ from engine.webhooks.endpoint_log import EndpointLog
 from engine.webhooks.expression_checks import ExpressionError
 from engine.webhooks.health import health_of
 from engine.webhooks.plan import Plan, letter_of, payload
-from engine.webhooks.post import Answer, Poster
+from engine.webhooks.post import Answer, PostCounts, Poster
 from engine.webhooks.retry import EARLY, PostOutcome
 from engine.webhooks.target import WebhookTarget
 from engine.world import LOOK_AGAIN, World
@@ -65,6 +65,7 @@ class Endpoint:
         config: config.WebhooksConfig,
         world: World,
         egress: Egress,
+        counts: PostCounts,
         on_gone: Callable[[str], None],
         on_done: Callable[[str], None],
     ) -> None:
@@ -78,7 +79,7 @@ class Endpoint:
         self._on_done = on_done
         self._plan: Plan | None = None
         self._round = trio.CancelScope()
-        self._poster = Poster(world, egress, timeout=config.timeout, connections=config.parallel)
+        self._poster = Poster(world, egress, counts, timeout=config.timeout, connections=config.parallel)
         self.position = row.seq
         self.health = health_of(row.health)
         self.lines = {each.account: self._line(each, row.seq) for each in webhooks.lines(store.reader, row.id)}
@@ -86,11 +87,10 @@ class Endpoint:
         self._kept_position, self._kept_delivered = row.seq, self.health.delivered
         self._kept_at = -math.inf
         self._held = False
-        self._news, self._again = trio.Event(), trio.Event()
+        self._news, self._again, self._taken = trio.Event(), trio.Event(), trio.Event()
         self._not_before: dict[str, float] = {}
         """Until when each target's `Retry-After` forbids posts (`World.elapsed`)."""
         self._waiting: dict[str, trio.CancelScope] = {}
-        self._taken = trio.Event()
         self._taken_at: dict[str, float] = {}
         self._nursery: trio.Nursery | None = None
         self._slots = trio.CapacityLimiter(config.parallel)

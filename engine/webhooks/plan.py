@@ -31,10 +31,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class _Head(msgspec.Struct):
     date: str
     event_id: str = msgspec.field(name="eventId")
+    event: str = ""
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A post to make. `attempts` is the number of earlier attempts, `happened` is in seconds since 1970."""
+    """A post to make. `attempts` is the number of earlier attempts, `happened` is in seconds since 1970.
+
+    `event` is the name of the event.
+    """
 
     seq: int
     event_id: str
@@ -42,6 +46,7 @@ class Letter(msgspec.Struct, frozen=True):
     happened: float
     attempts: int = 0
     route: str | None = None
+    event: str = ""
 
 
 def payload(plan: Plan, body: bytes) -> bytes | None:
@@ -83,4 +88,5 @@ def letter_of(seq: int, event: bytes, attempts: int, route: str | None, body: by
         happened=datetime.fromisoformat(head.date).timestamp(),
         attempts=attempts,
         route=route,
+        event=head.event,
     )

@@ -18,7 +18,7 @@ that selects no events, or has no URL, stays at its position, so that nothing is
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, get_args
 
@@ -40,7 +40,7 @@ from engine.webhooks import signing
 from engine.webhooks.endpoint import Endpoint
 from engine.webhooks.expressions import Expression
 from engine.webhooks.plan import Plan
-from engine.webhooks.post import Answer
+from engine.webhooks.post import Answer, PostCounts
 from engine.webhooks.target import WebhookTarget, parse
 from engine.world import World
 
@@ -99,6 +99,7 @@ class EndpointRegistry:
         self._config = config
         self._world = world
         self._egress = egress
+        self.posts = PostCounts()
         self._nursery: trio.Nursery | None = None
         self._bound = {part: webhooks.of_accounts(store.reader, part) for part in get_args(webhooks.Bound)}
         self._settings = _Settings()
@@ -173,6 +174,14 @@ class EndpointRegistry:
                 waiting += max(0, self._journal.last - endpoint.position)
                 delayed += sum(1 for line in endpoint.lines.values() if line.attempts)
         return waiting, delayed
+
+    def positions(self) -> Iterator[tuple[str | None, int]]:
+        """The id of each endpoint at work, None for those of tokens for one account, and the last event it has seen."""
+        if self._settings.enabled:
+            yield DEFAULT, self.default.position
+        for made in self.made.values():
+            if made.record.enabled:
+                yield (made.id if made.owner is None else None), made.endpoint.position
 
     def oldest(self) -> str | None:
         """When the oldest event happened that an endpoint has not examined yet; None: there is none."""
@@ -402,9 +411,8 @@ class EndpointRegistry:
         return made
 
     def _endpoint(self, row: EndpointRow) -> Endpoint:
-        return Endpoint(
-            row, self._journal, self._store, self._config, self._world, self._egress, self._gone, self._done
-        )
+        parts = self._journal, self._store, self._config, self._world, self._egress, self.posts
+        return Endpoint(row, *parts, self._gone, self._done)
 
     async def _run(self, made: Made) -> None:
         with made.scope:

@@ -46,7 +46,7 @@ def test_it_is_only_read(shared_engine: EngineProcess) -> None:
 
 def test_it_says_when_nothing_is_taken_in(engine: EngineProcess) -> None:
     (engine.folder / "journal.db").rename(engine.folder / "elsewhere")
-    assert engine.request("GET", "/health", token="").status == 503
+    assert engine.request("GET", "/ready", token="").status == 503
     answer = get(engine)
     assert answer.status == 200 and b"It runs, but accepts nothing: " in answer.body
     told = get(engine, Accept="application/json").json

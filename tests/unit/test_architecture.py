@@ -15,7 +15,7 @@ FILES = sorted((ROOT / "engine").rglob("*.py"))
 
 ORDER = (
     {"errors", "isotime", "retry_after", "sasl", "sasl_server", "version", "escaping", "field_errors", "masking"}
-    | {"installed_packages"},
+    | {"installed_packages", "counting"},
     {"handlebars"},
     {"mail"},
     {"model"},
@@ -41,6 +41,7 @@ ORDER = (
     {"export"},
     {"submission"},
     {"http", "msa"},
+    {"metrics"},
     {"api"},
     {"importing"},
     {"assembly"},
