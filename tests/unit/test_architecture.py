@@ -321,12 +321,9 @@ def test_no_text_stands_for_nothing() -> None:
     def rule(file: Path) -> Iterator[str]:
         lines = file.read_text(encoding="utf-8").splitlines()
         for node in nodes(file):
-            if (
-                isinstance(node, ast.Expr)
-                and isinstance(node.value, ast.Constant)
-                and isinstance(node.value.value, str)
-            ):
-                if not lines[node.lineno - 1].lstrip().startswith(('"""', 'r"""')):
-                    yield f"line {node.lineno}: this text is nobody's"
+            if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+                continue
+            if isinstance(node.value.value, str) and not lines[node.lineno - 1].lstrip().startswith(('"""', 'r"""')):
+                yield f"line {node.lineno}: this text is nobody's"
 
     assert_kept(rule)
