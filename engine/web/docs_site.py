@@ -45,8 +45,11 @@ class DocsSite:
 
     async def _document(self, asked: PageRequest) -> Response:
         """One document. Raises `Problem` 404."""
-        every = await self._world.in_thread(documents.pages)
-        page = every.get(asked.path["name"])
+        name = asked.path["name"]
+        if name in documents.FILES:
+            data = (documents.FOLDER / name).read_bytes()
+            return Response(data, headers={**_HEADERS, "Content-Type": "application/json"})
+        page = (await self._world.in_thread(documents.pages)).get(name)
         if page is None:
             raise Problem(404, "There is no such document")
         return _answer(asked, "document.html", page=page)

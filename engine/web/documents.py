@@ -5,7 +5,7 @@ How it works:
 1. Each document is one page, but `api.md`: there, each section of operations is a page of its own, `api-SECTION`.
    `config.toml` is a page that is all code.
 2. Headings get the anchors that GitHub gives them. A link to an anchor leads to the page that has it.
-3. A link to another document of `docs/` leads to its page; one to a file that is no document becomes plain text.
+3. A link to another document of `docs/` leads to its page; one to a file that is not served becomes plain text.
 
 All are rendered once, when the first is asked for, which takes about a second of computing: do it in a thread.
 """
@@ -29,10 +29,12 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs"
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("tutorial", "operate", "commands"),
     "How to": ("coming-from-emailengine", "oauth2", "reverse-proxy", "smtp", "form", "templates", "lists-and-tracking"),
-    "Reference": ("api", "events", "errors", "config", "differences"),
+    "Reference": ("api", "events", "errors", "metrics", "config", "differences"),
     "Background": ("lifecycle", "reliability", "simulation", "design"),
 }
 """The documents by purpose, in the order in which they are listed. A test says that none is left out."""
+FILES = frozenset({"grafana.json"})
+"""What is no document and is handed out as it is."""
 _CUT = {"api": frozenset({"in-general", "operations"})}
 """The documents whose sections are pages of their own, but for these."""
 _LINK = re.compile(r"(?:\.\./)?(?P<name>[a-z0-9-]+)\.(?:md|toml)(?:#(?P<anchor>.*))?")
@@ -166,7 +168,7 @@ def _link(piece: _Piece, anchors: dict[str, dict[str, str]]) -> None:
 
 def _target(href: str, piece: _Piece, anchors: dict[str, dict[str, str]]) -> str | None:
     """Where a link leads; None: to nothing that is served."""
-    if re.match("[a-z]+:", href):
+    if re.match("[a-z]+:", href) or href in FILES:
         return href
     if href.startswith("#"):
         return _at(piece.document, href[1:], anchors, here=piece.name)

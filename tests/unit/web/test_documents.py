@@ -31,6 +31,9 @@ def test_every_link_leads_somewhere(name: str) -> None:
         if re.match(r"[a-z]+:", href):
             assert href.startswith(("https://", "http://127.0.0.1")), href
             continue
+        if href in documents.FILES:
+            assert (documents.FOLDER / href).is_file()
+            continue
         target, _, anchor = href.partition("#")
         page = pages[target or name]
         assert not anchor or anchor in anchors_of(page.html), f"{name}: {href}"
@@ -48,6 +51,10 @@ def test_the_sections_of_the_api_are_pages_of_their_own() -> None:
 def test_the_configuration_is_shown_as_it_is() -> None:
     shown = documents.pages()["config"].html.partition('<code class="language-toml">')[2].partition("</code>")[0]
     assert html.unescape(shown) == (REPOSITORY / "config.toml").read_text(encoding="utf-8")
+
+
+def test_the_dashboard_is_linked() -> None:
+    assert 'href="grafana.json"' in documents.pages()["metrics"].html
 
 
 def test_a_link_to_what_is_not_served_is_no_link() -> None:
