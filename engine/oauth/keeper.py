@@ -241,10 +241,12 @@ class Keeper:
         grant = self._grant
         if grant.gone is not None:
             return False
-        at = grant.refresh_at()
-        late = at is not None and self._world.now() >= at
         unfinished = grant.asked is not None or self._error is not None
-        return self._forced or late or grant.access_token is None or unfinished
+        return self._forced or self._is_late() or grant.access_token is None or unfinished
+
+    def _is_late(self) -> bool:
+        at = self._grant.refresh_at()
+        return at is not None and self._world.now() >= at
 
     def _next(self) -> float:
         """When to check again, by Trio's clock."""
@@ -305,9 +307,10 @@ class Keeper:
         if not app.signs_in:
             tokens = await self._requests.for_itself(app, grant.user)
         elif grant.refresh_token is None:
+            end = "has expired" if self._is_late() else "was refused"
             raise TokenError(
                 Trouble.GRANT_GONE,
-                "The access token has expired and there is no refresh token",
+                f"The access token {end} and there is no refresh token",
                 error="invalid_grant",
                 hint="Have the owner of the mailbox sign in, or give a refresh token with the registration.",
             )
