@@ -14,6 +14,7 @@
    in again. *App broken*: the app announces it once, and its accounts wait while one of them asks now and then.
    *Passing*: the refresh is repeated after 30 s, doubling to at most 10 minutes, or when the provider says, each
    account at its own time; logins that want a token meanwhile get the error at once. Open connections stay open.
+   A changed app, proxy or local address ends the wait.
 """
 
 from __future__ import annotations
@@ -144,6 +145,12 @@ class Keeper:
     def ask_through(self, requests: TokenRequests) -> None:
         """Ask for tokens by another way from now on."""
         self._requests = requests
+
+    def stop_resting(self) -> None:
+        """Attempt now what failed: another way leads to the provider, so that it may work."""
+        if self._error is not None:
+            self._failures, self._rests_until = 0, -math.inf
+            self._wanted.set()
 
     async def moves(self) -> None:
         """Return once something may have changed: someone has signed in, or a refresh was attempted."""
