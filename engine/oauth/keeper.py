@@ -437,7 +437,8 @@ def _without_app(state: AppState) -> TokenError:
     if state.unreadable is not None:
         text, hint = f"The OAuth2 app {state.id} cannot be used", "Set the app's secrets again."
     elif state.app is None:
-        text, hint = f"There is no OAuth2 app {state.id}", "Create the app again, or sign in through another one."
+        text = f"There is no OAuth2 app {state.id}"
+        hint = "Have the owner of the mailbox sign in through another app: POST /v1/authentication/form makes a link."
     else:
         text, hint = f"The OAuth2 app {state.id} is not enabled", f"Enable it: PUT /v1/oauth2/{state.id}."
     return TokenError(Trouble.APP_BROKEN, text, error="ENOAPP", hint=hint)
