@@ -127,9 +127,11 @@ async def run(
             _service(engine.queue.dispatch.slots.run),
             _service(SecretExpiry(context.oauth.book, store, context.streams.journal, world).run),
             _service(context.wrong_tokens.run),
+            _service(context.gate.uses.run),
             _service(registry.run),
             _service(context.gateways.run),
             _service(context.exports.run),
+            _service(context.metrics.loop_lag.run) if started is not None else nullcontext(),
         ):
             async with trio.open_nursery() as nursery:
                 if http:
@@ -205,8 +207,8 @@ async def _service(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _outliving(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]:
-    """The same for a service that ends after the block also where both are cancelled from outside: what still ends in
-    the block reads and commits. The end of the block ends the shield."""
+    """The same for a service that must outlive the block even if both are cancelled from outside, since what ends in
+    the block still reads and commits. The shield ends with the block."""
     shielded = trio.CancelScope(shield=True)
 
     async def outlive(task_status: trio.TaskStatus[None]) -> None:

@@ -22,6 +22,8 @@ from engine.accounts.registry import Registry
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
 from engine.config import Config
+from engine.edge.token_gate import TokenGate
+from engine.edge.token_uses import TokenUses
 from engine.edge.wrong_tokens import WrongTokens
 from engine.egress import Egress
 from engine.events.consumers import Consumers
@@ -32,9 +34,11 @@ from engine.export.files import ExportFiles
 from engine.export.service import Exports
 from engine.gateways.gateway import RunningGateway
 from engine.gateways.registry import Gateways
+from engine.http.call_counts import CallCounts
 from engine.http.control_requests import Started
 from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
+from engine.metrics.collector import Metrics, Sources
 from engine.model.message import OnDoubt
 from engine.msa.door import Door
 from engine.msa.handover import HandOver
@@ -135,19 +139,22 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     )
     room = Room(config.http.bodies, Path(config.store.path), world)
     choice = GatewayChoice(gateways.host_of)
+    intake = Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at)
+    calls, stopping = CallCounts(), trio.Event()
     submissions = Submissions(
         Composer(bodies.heavy, world),
         References(store, settings, config.http.max_body, room, bodies.heavy, world),
         MailLinks(settings, link_keys, choice, store),
-        Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at),
+        intake,
         routes,
         lambda: settings.values.delivery_attempts or config.retry.attempts,
         choice,
         OnDoubt(config.queue.on_doubt),
         world,
     )
+    gate = TokenGate(TokenUses(store, world, lambda: settings.values.token_audit_log is True), world)
     logins = Logins(
-        store.reader, config.msa.password, wrong_tokens, lambda account: registry.get(account) is not None, world
+        store.reader, config.msa.password, wrong_tokens, gate, lambda account: registry.get(account) is not None, world
     )
     hand_over = HandOver(submissions, registry.get, ledger.spool, world)
     spool_above = config.store.spool_above
@@ -160,6 +167,9 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         bodies=bodies,
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=wrong_tokens,
+        calls=calls,
+        stopping=stopping,
+        gate=gate,
         ports={} if door is None else {"smtpDoor": lambda: door.listens},
         vault=vault,
         registry=registry,
@@ -179,7 +189,22 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         streams=Streams(journal, hub, Consumers(store, world), share, config.http.consumers),
         changes=ledger.changes,
         exports=exports,
-        stopping=trio.Event(),
+        metrics=Metrics(
+            Sources(
+                store=store,
+                world=world,
+                registry=registry,
+                journal=journal,
+                webhooks=webhooks,
+                intake=intake,
+                attempts=dispatch.attempts,
+                refreshes=oauth.requests.refreshes,
+                calls=calls,
+                streams=share,
+                door=door,
+                stopping=stopping,
+            )
+        ),
     )
     return Engine(context, queue)
 

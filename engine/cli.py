@@ -21,6 +21,7 @@ from engine.commands import (
     backup,
     completion,
     events,
+    import_,
     logs,
     outbox,
     people,
@@ -47,7 +48,7 @@ examples:
   engine send jane --to friend@example.net --subject Hello --text "Hello!" --wait
   engine tokens issue -d "my app" -s "*"         create an API token for a program
   engine people link                             print a link at which you choose a password for the pages
-  engine events tail                             follow the events, one JSON line for each
+  engine events tail                             follow the events, one JSON line each
   engine backup /backup/monday                   copy the data folder while the engine runs
 
 Which engine: --config FILE, else ENGINE_CONFIG or ENGINE_STORE__PATH, else the running engine that was started in the
@@ -147,6 +148,7 @@ def make_parser() -> argparse.ArgumentParser:
     audit.register(commands, add)
     vault.register(commands, add)
     backup.register(commands, add)
+    import_.register(commands, add)
     completion.register(commands, silent, make_parser)
     return parser
 
@@ -158,7 +160,7 @@ def _add_config(parser: argparse.ArgumentParser, default: object) -> None:
 
 
 def _add_shown(parser: argparse.ArgumentParser, default: object) -> None:
-    parser.add_argument("--json", action="store_true", default=default, help="print JSON, one line for each item")
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON, one line per item")
     parser.add_argument("-q", "--quiet", action="store_true", default=default, help="do not print the data folder")
 
 

@@ -1,6 +1,6 @@
 """A byte stream with both directions deflated (RFC 4978): raw DEFLATE inside whatever stream it is given.
 
-A server may send a megabyte as a kilobyte, so no more is inflated than was asked for. It costs about 200 KB of memory
+A server may send a megabyte as a kilobyte, so no more is inflated than was requested. It costs about 200 KB of memory
 for each connection. Damaged data breaks the stream.
 """
 

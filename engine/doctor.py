@@ -37,7 +37,7 @@ from engine.world import World
 PYTHON = (3, 11)
 HEALTH_TIMEOUT = 3.0  # seconds
 SHOWN = 5
-"""Accounts that a finding names."""
+"""Most accounts, or apps, that a finding names."""
 SECRETS_SOON = 30 * 86_400.0  # seconds
 
 _HOW_TO_MAKE_ONE = (
@@ -263,20 +263,30 @@ def client_secrets(config: Config) -> Finding:
         if not (Path(config.store.path) / database.FILE).exists():
             return Finding(True, name, "there is no OAuth2 app yet")
         with _reading(Path(config.store.path)) as db:
-            rows = db.execute("SELECT id, secret_expires FROM oauth_app ORDER BY secret_expires").fetchall()
+            rows = db.execute("SELECT id, secret_expires, record FROM oauth_app ORDER BY secret_expires").fetchall()
     except (sqlite3.Error, OSError):
         # A journal of an earlier version has no apps; one that cannot be read is another check's finding.
         return Finding(True, name, "there is no OAuth2 app yet")
     now = World().now()
-    soon = [(app, expires) for app, expires in rows if expires is not None and expires - now < SECRETS_SOON]
+    soon = [
+        f"that of {_app_name(app, record)} (PUT /v1/oauth2/{app}) "
+        f"{'has expired' if expires <= now else f'expires on {iso(expires)[:10]}'}"
+        for app, expires, record in rows
+        if expires is not None and expires - now < SECRETS_SOON
+    ]
     if soon:
-        each = ", ".join(
-            f"that of {app} {'has expired' if expires <= now else f'expires on {iso(expires)[:10]}'}"
-            for app, expires in soon
-        )
-        text = f"{each}: make a new one at the provider and set it with PUT /v1/oauth2/{soon[0][0]}"
+        more = f", and {len(soon) - SHOWN} more" if len(soon) > SHOWN else ""
+        text = f"{', '.join(soon[:SHOWN])}{more}: make a new one at the provider of each and set it there"
         return Finding(False, name, text)
     return Finding(True, name, f"none of {len(rows)} expires within 30 days" if rows else "there is no OAuth2 app yet")
+
+
+def _app_name(app: str, record: bytes) -> str:
+    try:
+        name = msgspec.json.decode(record, type=dict[str, object]).get("name")
+    except msgspec.DecodeError:
+        name = None
+    return name if isinstance(name, str) and name else app
 
 
 def sign_ins(config: Config) -> Finding:

@@ -144,7 +144,7 @@ class Egress:
         return await self._world.dial(host, port, choose, local)
 
     async def _targets(self, proxy: Proxy, host: str, port: int, *, restricted: bool, clear_text: bool) -> list[str]:
-        """What a proxy is asked for: addresses of a host that may be reached, or its name where that is left to it.
+        """What to ask a proxy for: the permitted addresses of a host, or its name if resolving is left to the proxy.
 
         IPv4 first: many proxies have nothing else.
         """
@@ -173,7 +173,7 @@ class Egress:
         """Raise `EgressRefused` when a mail server must not have this port."""
         if restricted and port not in self._mail_ports:
             ports = ", ".join(str(each) for each in sorted(self._mail_ports))
-            raise EgressRefused(f"port {port} is no mail port; a token for one account may use {ports}")
+            raise EgressRefused(f"port {port} is not a mail port; a token for one account may use {ports}")
 
 
 def _private(host: str, addresses: Sequence[str]) -> list[str]:

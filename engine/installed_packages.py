@@ -33,6 +33,8 @@ REQUIRED = (
     "pybase64>=1.4,<2",
     "webauthn>=3.0.1,<4",
     "segno>=1.6.6,<2",
+    "prometheus-client>=0.26,<0.27",
+    "coredis>=6.9,<7",
 )
 WAY_OUT = "install the engine's requirements again"
 _REQUIREMENT = re.compile(r"([a-z0-9-]+)>=([0-9.]+),<([0-9.]+)")

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 MASK = "******"
-"""What stands in answers, logs and events in place of a secret."""
+"""What answers, logs and events show instead of a secret."""
 LAYERS = 3
 """Most layers of nested escapes that are decoded."""
 SHORT = 4

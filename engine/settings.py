@@ -62,7 +62,7 @@ class SettingsBook:
 
     async def update(self, **changes: Any) -> None:
         """Commit the given settings, then call the callbacks. Raises `StorageFailed`, `StorageFull`."""
-        stored = {STORED_NAMES[name]: self._seal(name, value) for name, value in changes.items()}
+        stored = {STORED_NAMES[name]: sealed_setting(name, value, self._vault) for name, value in changes.items()}
         await self._store.admit(lambda tx: settings.save(tx, stored))
         changed = {
             name for name, value in changes.items() if getattr(self.values, name) != value or name in self.unreadable
@@ -77,12 +77,6 @@ class SettingsBook:
     def webhooks_enabled(self) -> bool:
         """Whether events are posted to the URLs of the settings and of accounts."""
         return self.values.webhooks_enabled is True and self.unreadable.isdisjoint(WEBHOOK_SETTINGS)
-
-    def _seal(self, name: str, value: Any) -> Any:
-        if name not in SECRETS or value is None:
-            return value
-        text = msgspec.json.encode(value).decode()
-        return {sealed.SEALED: self._vault.seal("", sealed.setting_field(STORED_NAMES[name]), text)}
 
     def _load(self, name: str, text: Any) -> Any:
         try:
@@ -102,3 +96,11 @@ class SettingsBook:
             field = sealed.setting_field(STORED_NAMES[name])
             return msgspec.json.decode(self._vault.open("", field, value[sealed.SEALED]))
         return value
+
+
+def sealed_setting(name: str, value: Any, vault: Vault) -> Any:
+    """A setting in stored form: sealed if it holds a secret."""
+    if name not in SECRETS or value is None:
+        return value
+    text = msgspec.json.encode(value).decode()
+    return {sealed.SEALED: vault.seal("", sealed.setting_field(STORED_NAMES[name]), text)}

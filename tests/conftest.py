@@ -21,6 +21,7 @@ from real.dovecot import Dovecot
 from real.engine_process import EngineProcess
 from real.far_side import FarSide
 from real.postfix import Postfix
+from real.redis_server import RedisServer
 from real.servers import ServerMissing, private_folder
 from real.smtp_server import SmtpServer
 from real.smtp_sink import SmtpSink
@@ -77,6 +78,17 @@ def relay() -> Iterator[SmtpServer]:
     """Where the real Postfix sends mail for other domains."""
     with SmtpServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(certificates: Certificates) -> Iterator[RedisServer]:
+    """A real Redis; each test puts in it what it needs."""
+    with private_folder("redis") as folder, _needing("Redis"):
+        server = RedisServer(folder, certificates)
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")

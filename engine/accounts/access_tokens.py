@@ -1,7 +1,7 @@
-"""Logging in with what an account's token keeper or the auth server has: where it is refused, once more with another.
+"""Logins with what an account's token keeper or the auth server has; after a refusal, once more with a new one.
 
-A login that is refused again counts as a refused login. Where there is no token at all nothing is dialled, and nothing
-is known of the server: for IMAP that is a `TokenError`, for SMTP a `DeliveryError` at `Stage.TOKEN`.
+A login that is refused again counts as a refused login. If there is no token at all, nothing is dialled, and the state
+of the server stays unknown: for IMAP that is a `TokenError`, for SMTP a `DeliveryError` at `Stage.TOKEN`.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ class Secret(Protocol):
 
 
 class LoginSource(Protocol):
-    """Where they come from: the account's `Keeper`, or its `AuthServerLogins`."""
+    """The source of logins: the account's `Keeper`, or its `AuthServerLogins`."""
 
     @property
     def ready(self) -> bool:
-        """Whether there is one, without asking."""
+        """Whether one is available without a request."""
 
     @property
     def obstacle(self) -> TokenError | None:
-        """Why none is asked for now."""
+        """Why none is requested now."""
 
     async def token(self) -> Secret:
-        """One to log in with. Raises `TokenError`."""
+        """A token to log in with. Raises `TokenError`."""
 
     async def after_refusal(self, server: str, refused: str, /) -> Secret | None:
-        """One for one more login; None: the refusal counts. Raises `TokenError`."""
+        """A token for one more login; None: the refusal counts. Raises `TokenError`."""
 
     async def accepted(self, server: str, used: str, /) -> None:
         """A login has succeeded."""
 
     async def recovers(self, error: TokenError, /) -> None:
-        """Return once there may be one again."""
+        """Return once one may be available again."""
 
 
 class AccessTokens:
@@ -78,7 +78,7 @@ class AccessTokens:
         connect: Callable[[_Endpoint], Awaitable[_Session]],
         leave: Callable[[_Session], Awaitable[object]],
     ) -> _Session:
-        """A session made by `connect` with a token in the endpoint. `leave` closes one that nobody gets.
+        """A session made by `connect` with a token in the endpoint. `leave` closes one that no caller gets.
 
         Raises `TokenError`, and what `connect` raises. Cancelled: nothing stays open.
         """
@@ -104,7 +104,7 @@ class AccessTokens:
         return session
 
     async def ended(self, error: EngineError) -> None:
-        """A session has ended: where its token is why, the next login is made with another one."""
+        """A session has ended: if its token is the reason, the next login uses another one."""
         if self._used is None or _EXPIRED not in str(error):
             return
         try:
@@ -113,7 +113,7 @@ class AccessTokens:
             pass  # the next login is told
 
     async def recovers(self) -> None:
-        """Return once a token may be had again."""
+        """Return once a token may be available again."""
         if self.error is not None:
             await self.source.recovers(self.error)
 
@@ -132,7 +132,7 @@ class SmtpLogins(AccessTokens):
             raise DeliveryError(_verdict(error), {}, dot_sent=False) from error
 
     def lacking(self) -> Verdict | None:
-        """Why no login is possible now, where that is known without asking anyone; None: one may be."""
+        """Why no login is possible now, if that is known without a request; None: one may be."""
         error = None if self.source.ready else self.source.obstacle
         if error is None:
             return None

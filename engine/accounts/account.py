@@ -321,7 +321,7 @@ class Account:
             self.status.state = AccountState.UNSET
 
     async def _wait_for_app(self) -> None:
-        """Say that there is no app any more; nobody knows which servers to dial."""
+        """Report that the app is gone, so that there are no servers to dial."""
         error = self.sign_in.keeper.obstacle if self.sign_in.keeper is not None else None
         if error is not None:
             await self.status.without_token(error)

@@ -172,7 +172,7 @@ async def _add_category(session: ImapSession, one: Fetched, data: dict[str, Any]
         try:
             found = await session.search(f'X-GM-RAW "category:{category}" UID {one.uid}')
         except CommandRefused as error:
-            log.warning("the category of a new message cannot be told: %s", error)
+            log.warning("the category of a new message cannot be determined: %s", error)
             return
         if one.uid in found:
             data["category"] = category

@@ -221,7 +221,7 @@ def _mark(tx: Tx, message: int, addresses: list[str], said: RecipientStatus, now
 
 
 def told_before(db: sqlite3.Connection, account: str, message_id: str) -> list[dict[str, Any]]:
-    """What came back of the message with this Message-ID until now, as the message itself shows it."""
+    """The bounces so far of the message with this Message-ID, as the message itself shows them."""
     told = []
     for each in bounces.of_message_id(db, account, message_id) if message_id else ():
         said = {"message": each.response, "status": each.status}

@@ -23,7 +23,7 @@ from engine.sandbox import imap_mime
 from engine.sandbox.post_office import CaughtMessage as CaughtMessage
 
 HEADER_BYTES = 256 * 1024
-"""Octets of a message in which its header is looked for."""
+"""Octets of a message in which its header is searched for."""
 PICTURE_BYTES = 12 * 1024 * 1024
 """Most octets of all images that are put into a text."""
 

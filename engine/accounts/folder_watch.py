@@ -108,7 +108,7 @@ class Watch:
 
     @property
     def seconds_to_next(self) -> float:
-        """Seconds until the folders are due to be looked at again."""
+        """Seconds until the folders are due to be checked again."""
         return min(max(0.0, self._next_round - trio.current_time()), self.troubles.seconds_to_next)
 
     @property

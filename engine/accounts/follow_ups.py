@@ -1,4 +1,4 @@
-"""Does in the folders what follows from a message once it is sent: its draft goes, the one that it answers is marked.
+"""Does what must happen in the folders once a message is sent: removes its draft, marks the message that it answers.
 
 That it is due is written in the commit that ends the message as sent, so it is never forgotten; a failed attempt is
 repeated by a schedule, at the end of which it is given up: the message itself is sent, and stays so.
@@ -7,8 +7,7 @@ repeated by a schedule, at the end of which it is given up: the message itself i
   trash, and stays where there is none, since it is all that is left of the message.
 * A message that was replied to gets `\\Answered`, one that was forwarded `$Forwarded`.
 
-A message that is not there any more, under the same UID, has been removed by another client, or by the attempt
-before.
+A message that is no longer there under its UID was removed by another client, or by the previous attempt.
 """
 
 from __future__ import annotations

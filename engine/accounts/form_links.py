@@ -30,7 +30,7 @@ _PARKED, _PARKED_FIELD = "r", "form.registration"
 
 
 def address_or_none(user: str) -> str | msgspec.UnsetType:
-    """A user for a link, if that is an address: a link with another one would not open."""
+    """A user for a link, if it is an address: a link with anything else would not open."""
     try:
         return email(user)
     except ValueError:

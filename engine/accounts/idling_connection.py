@@ -45,7 +45,7 @@ log = logging.getLogger("engine.connection")
 FILING_SECONDS = 300.0
 """Seconds for which a copy waits for a command connection that may have other work."""
 FILING_PAUSE = 5.0
-"""Seconds before a command connection is asked for again, where none could be had."""
+"""Seconds before a command connection is requested again, if none was available."""
 FAILURES = (NetworkError, ProtocolError, LoginRefused, CommandRefused, TokenError)
 
 
@@ -232,7 +232,7 @@ class AccountConnection:
     async def _file_copies(self) -> None:
         """File the copies of sent mail as they fall due, one after another, each over a command connection.
 
-        If none can be had, as with a server that allows only one connection, the idling session is used.
+        If none is available, as with a server that allows only one connection, the idling session is used.
         """
         while True:
             await self._synced.wait()

@@ -4,7 +4,8 @@
    at most two for each account, one at a time, through the login slots of the host. None is opened before the idling
    connection has logged in, so a password is never used twice at once, nor while the server refuses it.
 2. Requests are served in order. Only one of the two connections may do long work (a download), so that the other is
-   free for short commands; these overtake a long request that has to wait.
+   free for short commands; these overtake a long request that has to wait. Long work goes on in turns (`Turns`): while
+   it has no use for the session, as when its client takes nothing, another that waits gets it after `TURN_SECONDS`.
 3. A leased session belongs to the request alone, and no command may exceed the lease. If a call is interrupted while
    its answer is arriving, the rest is read for at most `SETTLE_SECONDS`; a session that cannot be repaired is closed.
    The next request sees nothing of the previous one except which mailbox is selected (`ImapSession.enter`).
@@ -18,8 +19,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import trio
@@ -45,6 +46,12 @@ QUIET_SECONDS = 15.0
 """Silence of the server after which it is asked for a sign of life."""
 ANSWER_SECONDS = 5.0
 """How long it may take to answer that."""
+TURN_SECONDS = 2.0
+"""How long long work may go on while other long work waits."""
+REGAIN_SECONDS = 60.0
+"""Least time for which long work that has begun waits for its next turn."""
+LOOK_SECONDS = 0.5
+"""How often other long work looks whether the turn is over."""
 SETTLE_SECONDS = 3.0
 """How long to read the rest of an answer whose request has gone."""
 
@@ -79,6 +86,10 @@ class _Request:
         """Whether an idle connection has been woken for it."""
         self.done = trio.Event()
         self.connection: _Connection | None = None
+        self.since = 0.0
+        """When it got the session, by Trio's clock."""
+        self.offered = False
+        """Whether other long work may take the session."""
         self.refusal: Refusal | None = None
 
 
@@ -101,14 +112,14 @@ class _Connection:
 
     @property
     def on_long_work(self) -> bool:
-        """Whether it is leased or promised to a request with long work."""
+        """Whether a request with long work has it, or is to have it."""
         at_work = None if self.returned.is_set() else self.lent
         return any(each is not None and each.long for each in (at_work, self.promised))
 
     @property
     def just_returned(self) -> bool:
         """Whether it was returned in order and will look for the next request at once."""
-        in_order = self.session is not None and self.session.usable and not self.settling
+        in_order = self.session is not None and self.session.in_order and not self.settling
         return self.lent is not None and self.returned.is_set() and in_order
 
     @property
@@ -119,13 +130,58 @@ class _Connection:
     def lend(self, request: _Request) -> None:
         """Lease the session to a request."""
         self.promised, self.lent, self.returned = None, request, trio.Event()
-        request.connection = self
+        request.connection, request.since = self, trio.current_time()
         request.done.set()
 
     def give_back(self, error: EngineError | None = None) -> None:
         """End the lease; `error` is what broke the session during it."""
         self.error = error
         self.returned.set()
+
+
+class Turns:
+    """A lease for long work. Whoever holds it offers the session where the work can be interrupted."""
+
+    def __init__(self, commands: Commands, request: _Request) -> None:
+        self._commands = commands
+        self._request = request
+
+    @property
+    def session(self) -> ImapSession:
+        """The session, to be used only until it is `lost`."""
+        assert self._request.connection is not None
+        assert self._request.connection.session is not None
+        return self._request.connection.session
+
+    @property
+    def lost(self) -> bool:
+        """Whether other long work has taken the session; `regain` leases one again."""
+        connection = self._request.connection
+        return connection is None or connection.lent is not self._request or connection.returned.is_set()
+
+    @contextmanager
+    def offered(self) -> Iterator[None]:
+        """During the block other long work that waits may take the session, once this turn is over."""
+        self._request.offered = True
+        self._commands.end_turn()
+        try:
+            yield
+        finally:
+            self._request.offered = False
+
+    async def regain(self, seconds: float) -> None:
+        """Lease a session again, which may have any mailbox selected. Raises as `Commands.lease`.
+
+        What has begun waits for at least `REGAIN_SECONDS`.
+        """
+        request = _Request(long=True, path=self._request.path)
+        await self._commands.take(request, trio.current_time() + max(seconds, REGAIN_SECONDS))
+        self._request = request
+
+    def end(self, error: EngineError | None = None) -> None:
+        """Give the session back unless it is lost; `error` is what broke it."""
+        if not self.lost and self._request.connection is not None:
+            self._request.connection.give_back(error)
 
 
 class Commands:
@@ -165,18 +221,26 @@ class Commands:
         breaks inside the block. All other exceptions of the block propagate, including `CommandRefused`. Cancelled: the
         session is returned or closed without delay.
         """
-        connection = await self._take(_Request(long=long, path=path), trio.current_time() + seconds)
-        session, broken = connection.session, None
-        assert session is not None
+        async with self.lease_in_turns(seconds, long=long, path=path) as turns:
+            yield turns.session
+
+    @asynccontextmanager
+    async def lease_in_turns(
+        self, seconds: float, *, long: bool = True, path: str | None = None
+    ) -> AsyncIterator[Turns]:
+        """`lease` for long work that can be interrupted, so that other long work need not wait until it has ended."""
+        request = _Request(long=long, path=path)
+        await self.take(request, trio.current_time() + seconds)
+        turns, broken = Turns(self, request), None
         try:
-            yield session
+            yield turns
         except (NetworkError, ProtocolError) as error:
-            if session.usable:
+            if turns.lost or turns.session.usable:
                 raise
             broken = error
             raise _broke(error) from error
         finally:
-            connection.give_back(broken)
+            turns.end(broken)
 
     async def run(self, sessions: Sessions, backoff: Backoff) -> None:
         """Own the connections until cancelled; then close all of them, and fail the requests that have a lease."""
@@ -195,12 +259,25 @@ class Commands:
         self._offered = offered
         self._match()
 
-    async def _take(self, request: _Request, deadline: float) -> _Connection:
+    def end_turn(self) -> None:
+        """Give the session of long work that offers it to other long work that waits, if the turn is over."""
+        if not any(each.long and not each.promised for each in self._waiting):
+            return
+        for each in self._connections:
+            lent = None if each.returned.is_set() else each.lent
+            if lent is not None and lent.offered and trio.current_time() >= lent.since + TURN_SECONDS:
+                each.give_back()
+
+    async def take(self, request: _Request, deadline: float) -> None:
+        """Have a request served until `deadline`, by Trio's clock. Raises `NoSession`."""
         self._waiting.append(request)
         try:
             self._match()
             with trio.move_on_at(deadline):
-                await request.done.wait()
+                while not request.done.is_set():
+                    with trio.move_on_after(LOOK_SECONDS if request.long else math.inf):
+                        await request.done.wait()
+                    self.end_turn()
         except BaseException:
             if request.connection is not None:
                 request.connection.give_back()
@@ -216,7 +293,6 @@ class Commands:
             raise _too_late(state) if request.refusal is None else _refused(request.refusal, state)
         assert connection.session is not None
         connection.session.deadline = deadline
-        return connection
 
     def _match(self) -> None:
         """For each request that can be served, wake an idle connection or open another."""
@@ -249,7 +325,7 @@ class Commands:
         return not (request.long and any(each.on_long_work for each in self._connections))
 
     def _why_none(self) -> Refusal | None:
-        """Why no session can be had in the account's current state; None if one can."""
+        """Why no session is available in the account's current state; None if one is."""
         if not self._offered:
             return REFUSALS[AccountState.UNSET]
         return None if self._status.state in _MAY_WAIT else REFUSALS[self._status.state]
@@ -329,7 +405,7 @@ class Commands:
         await connection.returned.wait()
         session.deadline = math.inf
         self._well = self._well or session.usable or session.answered > answered
-        if not session.usable:
+        if not session.in_order:
             connection.settling = True
             self._match()  # even if the session is lost, its long work is over
             if not await session.settle(SETTLE_SECONDS):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import NamedTuple
 
 import trio
 
+from engine.accounts.leased_connections import Turns
 from engine.accounts.message_summary import filename
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
@@ -65,22 +67,76 @@ async def file_of(session: ImapSession, uid: int, part: BodyPart, *, sized: bool
     return File(part.path, kind, name, None, part.encoding)
 
 
-async def content(
+def content(
     session: ImapSession, uid: int, file: File, seconds: float, first: int = 0, end: int | None = None
 ) -> AsyncGenerator[bytes]:
     """The octets of a file from `first` up to, but not including, `end`; use these only if its size is known.
 
     Each piece may take `seconds`, by the session's deadline. Raises what a broken session raises, `CommandRefused`.
     """
-    decoder = Decoder(file.encoding)
-    pieces = session.download(uid, file.section, decoded=file.decoded, offset=first, end=end)
-    try:
+    return _decoded(_pieces(session, uid, file, seconds, first, end), file.encoding)
+
+
+def content_in_turns(
+    turns: Turns,
+    reopen: Callable[[ImapSession], Awaitable[object]],
+    uid: int,
+    file: File,
+    seconds: float,
+    first: int = 0,
+    end: int | None = None,
+) -> AsyncGenerator[bytes]:
+    """The same, but other long work may have the session while a piece is left untaken.
+
+    `reopen` makes sure of the message in another session. Raises also what that raises, and `NoSession` if there is no
+    turn in time.
+    """
+    return _decoded(_pieces_in_turns(turns, reopen, uid, file, seconds, first, end), file.encoding)
+
+
+async def _decoded(pieces: AsyncGenerator[bytes], encoding: str) -> AsyncGenerator[bytes]:
+    decoder = Decoder(encoding)
+    async with aclosing(pieces):
         async for piece in pieces:
-            session.deadline = trio.current_time() + seconds
             if said := decoder.feed(piece):
                 yield said
-            session.deadline = trio.current_time() + seconds
-    finally:
-        await pieces.aclose()
     if rest := decoder.end():
         yield rest
+
+
+async def _pieces(
+    session: ImapSession, uid: int, file: File, seconds: float, first: int, end: int | None
+) -> AsyncGenerator[bytes]:
+    pieces = session.download(uid, file.section, decoded=file.decoded, offset=first, end=end)
+    async with aclosing(pieces):
+        async for piece in pieces:
+            session.deadline = trio.current_time() + seconds
+            yield piece
+            session.deadline = trio.current_time() + seconds
+
+
+async def _pieces_in_turns(
+    turns: Turns,
+    reopen: Callable[[ImapSession], Awaitable[object]],
+    uid: int,
+    file: File,
+    seconds: float,
+    first: int,
+    end: int | None,
+) -> AsyncGenerator[bytes]:
+    while True:
+        session = turns.session
+        pieces = session.download(uid, file.section, decoded=file.decoded, offset=first, end=end)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                first += len(piece)
+                session.deadline = trio.current_time() + seconds
+                with turns.offered():
+                    yield piece
+                if turns.lost:
+                    break
+                session.deadline = trio.current_time() + seconds
+        if not turns.lost:
+            return
+        await turns.regain(seconds)
+        await reopen(turns.session)

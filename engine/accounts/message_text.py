@@ -18,9 +18,9 @@ from engine.mail.web_safe import Remote, keep, text_as_html, wanted_pictures, we
 from engine.world import World
 
 PIECE_BYTES = 1024 * 1024
-"""Octets of a part that are asked for at first; what is longer is downloaded."""
+"""Octets of a part that are requested first; longer parts are downloaded."""
 GLANCE_BYTES = 24 * 1024
-"""Octets asked for of each part that is likely to be text, before it is known what a message holds."""
+"""Octets requested of each part that is likely to be text, before the structure of the message is known."""
 GLANCES = tuple(f"BODY.PEEK[{section}]<0.{GLANCE_BYTES}>" for section in ("1", "2"))
 """Asking for the texts of most messages: alone, or plain and HTML side by side."""
 TOGETHER_BYTES = 6 * 1024 * 1024

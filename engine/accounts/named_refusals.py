@@ -1,7 +1,7 @@
-"""Refusals that mean something else than they say, each under a name of its own. *pure* data, and how it is filled in.
+"""Refusals that mean something other than they say, each under a name of its own. *pure* data, and how it is filled in.
 
-Microsoft answers a setting of an administrator's like a wrong password, and a token of another user not at all. These
-words come from no other server, so they are known by themselves; whose they are is said with the source.
+Microsoft answers to an administrator's setting as to a wrong password, and accepts another user's token without opening
+the mailbox. No other server uses these words, so the words alone identify them; each has its source.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _FORM = "POST /v1/authentication/form makes a link at which the owner of the mai
 
 
 class Who(msgspec.Struct, frozen=True):
-    """Whom a login was about: the mailbox that it named, and who signed in, None where that is not known."""
+    """Whom a login concerned: the mailbox that it named, and who signed in, None if unknown."""
 
     mailbox: str
     signed_in: str | None = None
 
 
 class Named(msgspec.Struct, frozen=True):
-    """`code` stands in `serverResponseCode`, the other two in members of their names."""
+    """`code` is shown as `serverResponseCode`, the other two under their own names."""
 
     code: str
     description: str
@@ -89,7 +89,7 @@ _ENTRIES = (
     _entry(
         r"5\.7\.30\b.*Basic authentication|Basic authentication is not supported",
         "PasswordsNotAccepted",
-        "Microsoft takes no passwords for sending as {mailbox} any more, right or wrong.",
+        "Microsoft no longer accepts passwords for sending as {mailbox}, right or wrong.",
         f"Connect the mailbox by OAuth2. {_FORM}",
         "2026-11-27, https://techcommunity.microsoft.com/blog/exchange/"
         "exchange-online-to-retire-basic-auth-for-client-submission-smtp-auth/4114750",

@@ -1,4 +1,4 @@
-"""What an account that is not ready refuses with, by its state: not connected, or never synced yet. Pure."""
+"""The refusals of an account that is not ready, by its state: not connected, or never synced yet. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What one account logs in with beyond its registration: tokens of its keeper, or what the auth server gives.
+"""The logins of one account that are not in its registration: tokens of its keeper, or logins from the auth server.
 
-It follows what becomes of app and grant. Tokens are asked for through the account's own proxy, where it has one.
+It follows changes of app and grant. Tokens are requested through the account's own proxy, if it has one.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from engine.smtp.session import SmtpEndpoint
 
 
 class SignIn:
-    """Of one account. `run` and `follow` are its services; where the account does not sign in, they wait for that.
+    """The logins of one account. `run` and `follow` are its services; they wait while the account does not sign in.
 
-    `keeper` is None then, and where its tokens are lost.
+    `keeper` is None then, and if its tokens are lost.
     """
 
     def __init__(self, record: Registration, oauth: OAuth, access: ServerAccess, herald: Herald) -> None:
@@ -48,7 +48,7 @@ class SignIn:
         self.change(record)
 
     def change(self, record: Registration) -> None:
-        """Go on with a changed registration, and with the grant that is on disk now."""
+        """Continue with a changed registration, and with the grant that is on disk now."""
         self._record = record
         before, sign_in = self.keeper, records.sign_in_of(record)
         if sign_in is not None:
@@ -71,7 +71,7 @@ class SignIn:
         self._changed.set()
 
     def forget(self) -> None:
-        """The account is gone, or does not sign in any more."""
+        """The account is gone, or no longer signs in."""
         self.keeper = None
         self._oauth.keepers.forget(self._record.account)
 
@@ -87,7 +87,7 @@ class SignIn:
         return None if made is None else made.state.app
 
     def imap(self, endpoint: ImapEndpoint) -> AccessTokens | None:
-        """What is logged in with at the IMAP server; None where the endpoint says."""
+        """The logins at the IMAP server; None if the endpoint has them."""
         source = self._source("imap") if records.is_told_later(self._record, endpoint) else None
         return None if source is None else AccessTokens(source, "imap")
 
@@ -96,7 +96,7 @@ class SignIn:
         return self.smtp if records.is_told_later(self._record, endpoint) else None
 
     def user_at(self, server: str) -> str | None:
-        """Whose token is used at a server; None: it does not say, or there is none."""
+        """Whose token is used at a server; None: unknown, or there is none."""
         config, sign_in = getattr(self._record, server), records.sign_in_of(self._record)
         token = getattr(getattr(config, "auth", None), "access_token", None)
         if sign_in is not None and not token and self.keeper is not None:
@@ -107,7 +107,7 @@ class SignIn:
         return self._asked.get(server) or self.keeper
 
     def requests(self) -> TokenRequests:
-        """How the account's provider is asked."""
+        """How to reach the account's provider."""
         record = self._record
         if not record.proxy and not record.local_address:
             return self._oauth.requests
@@ -116,7 +116,7 @@ class SignIn:
         return self._oauth.requests.through(self._access.provider_wire(route))
 
     def waiting(self, waiting: Waiting) -> Waiting:
-        """What mail waits for, where the lane only knows that it has no server or no token."""
+        """What mail waits for, if the lane only knows that it has no server or no token."""
         keeper = self.keeper
         trouble = keeper.obstacle if keeper is not None and not (keeper.ready and self.app) else None
         if trouble is None or waiting.kind not in ("smtp", "connection"):
@@ -125,7 +125,7 @@ class SignIn:
         return Waiting(kind, waiting.since, waiting.until, f"{trouble}. {trouble.hint or ''}".strip())
 
     async def run(self) -> None:
-        """Keep the tokens. Nothing but another keeper, and the account's end, cuts a refresh short."""
+        """Keep the tokens. Only another keeper, or the account's end, cuts a refresh short."""
         while True:
             self._keeper_changed = trio.Event()
             async with trio.open_nursery() as nursery:

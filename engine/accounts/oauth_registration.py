@@ -1,8 +1,8 @@
-"""What a request makes of how an account signs in: the app, the user, the tokens to keep.
+"""Applies a request to how an account signs in: the app, the user, the tokens to keep.
 
-New tokens replace the stored ones. Where none are given, the stored ones stay, as long as it is the same
-user of the same app. They also stay where the refresh token given is one they came from (`Keepers.save`): who registers
-an account once more, as it was registered first, does not end its grant.
+New tokens replace the stored ones. If none are given, the stored ones stay, as long as it is the same user of the same
+app. They also stay if they came from the refresh token given (`Keepers.save`): repeating the first registration of an
+account does not end its grant.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from engine.schema.sign_in import OAuthLogin, OAuthUpdate
 
 
 class SigningIn(msgspec.Struct, frozen=True):
-    """How an account signs in from now on. `sign_in` None: not any more. `grant` None: the one on disk stays.
+    """How an account signs in from now on. `sign_in` None: no longer. `grant` None: the one on disk stays.
 
-    The account of `grant` is filled in by who keeps it; with `keeps_refresh_token`, so is the refresh token.
+    Storing `grant` fills in its account and, with `keeps_refresh_token`, its refresh token.
     """
 
     app: App | None = None
@@ -31,7 +31,7 @@ class SigningIn(msgspec.Struct, frozen=True):
     keeps_refresh_token: bool = False
 
     def applied(self, record: Registration) -> Registration:
-        """The registration with it. An account of the sandbox's app is inside the engine, one of another app is not."""
+        """The registration with it. An account is inside the engine if its app is the sandbox's."""
         inside = self.app is not None and self.app.provider == "sandbox"
         if self.sign_in is None:
             return msgspec.structs.replace(record, oauth2=False)
@@ -61,7 +61,7 @@ def usable_app(provider: object, book: AppBook, *, sandbox: bool) -> App:
 def asked(
     given: OAuthLogin | OAuthUpdate, stored: Registration | None, held: Grant | None, app: App, now: float
 ) -> SigningIn:
-    """What a request asks for. `held` is the grant on disk. Raises `Problem` 400 naming the member."""
+    """What a request wants. `held` is the grant on disk. Raises `Problem` 400 naming the member."""
     before = stored.oauth2 if stored is not None and isinstance(stored.oauth2, OAuthSignIn) else None
     partial = isinstance(given, OAuthUpdate) and given.partial and before is not None
     auth = given.auth

@@ -16,7 +16,7 @@ from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Tx
 
 API = "api"
-"""The source of what was asked for through the API."""
+"""The source of changes requested through the API."""
 
 
 def flags_changed(
@@ -48,7 +48,7 @@ def flags_changed(
 
 
 def message_gone(tx: Tx, journal: Journal, row: MailboxRow, uid: int, source: str | None = None) -> bool:
-    """A message is not in its mailbox any more: `messageDeleted` if it was known, which is returned.
+    """A message is no longer in its mailbox: `messageDeleted` if it was known, which is returned.
 
     `source` is what removed it.
     """

@@ -31,7 +31,7 @@ class ProtocolLog(Trace):
         self._entries: deque[bytes] = deque(maxlen=LINES)
 
     def note(self, text: str) -> None:
-        """Note something that is no line of the protocol."""
+        """Note something that is not a line of the protocol."""
         self.put("", NOTE, text)
 
     def take(self, trace: Trace, what: str) -> None:
@@ -80,7 +80,7 @@ class ConnectionLines(Trace):
         self._name = name
 
     def note(self, text: str) -> None:
-        """Note something that is no line of the protocol."""
+        """Note something that is not a line of the protocol."""
         self._write(NOTE, text)
 
     def _write(self, prefix: str, text: str) -> None:

@@ -15,12 +15,20 @@ from engine.proxies.proxy import parse
 
 
 async def refuse_way(
-    access: ServerAccess, proxy: str | UnsetType | None, local_address: str | UnsetType | None, *, narrowed: bool
+    access: ServerAccess,
+    proxy: str | UnsetType | None,
+    local_address: str | UnsetType | None,
+    *,
+    narrowed: bool,
+    limited: bool = False,
 ) -> None:
     """Raise `Problem` for a proxy or local address that an account or message may not use.
 
     `narrowed`: the token is for one account; it may set no proxy, and only local addresses listed in the settings.
+    `limited`: it has permissions; it may set no proxy, which would see the login at the mail server.
     """
+    if proxy and limited:
+        raise Problem(403, "A token with permissions may not name a proxy", code="ProxyRefused")
     if proxy and narrowed:
         raise Problem(403, "A token for one account may not name a proxy", code="ProxyRefused")
     await refuse_proxy(access, "proxy", proxy or None)

@@ -69,7 +69,7 @@ async def sandbox_off(host: str, port: int) -> trio.abc.Stream:
 
 
 def sign_in_of(record: Registration) -> OAuthSignIn | None:
-    """How the account signs in with OAuth2; None when it does not."""
+    """How the account signs in with OAuth2; None if it does not."""
     return record.oauth2 if isinstance(record.oauth2, OAuthSignIn) else None
 
 
@@ -82,7 +82,7 @@ def mailbox_of(record: Registration | None) -> tuple[str, str] | None:
 def has_imap(record: Registration, app: App | None = None) -> bool:
     """Whether the account has an IMAP server to connect to; `app` as for `imap_endpoint`.
 
-    One whose app is gone has: it waits for the app.
+    An account whose app is gone has one: it waits for the app.
     """
     if isinstance(record.imap, ImapServer):
         return record.imap.disabled is not True
@@ -99,8 +99,8 @@ def has_smtp(record: Registration, app: App | None = None) -> bool:
 def imap_endpoint(record: Registration, app: App | None = None) -> ImapEndpoint | None:
     """The IMAP server to connect to; None when the account has none.
 
-    `app` is the OAuth2 app through which the account signs in; None: it does not, or the app is gone. Where it logs in
-    with tokens, the credentials hold none yet.
+    `app` is the OAuth2 app through which the account signs in; None: it does not, or the app is gone. If it logs in
+    with tokens, the credentials do not contain one yet.
     """
     config = record.imap
     if isinstance(config, ImapServer):
@@ -155,7 +155,7 @@ def wants_token(record: Registration, endpoint: ImapEndpoint | SmtpEndpoint | No
 
 
 def is_told_later(record: Registration, endpoint: ImapEndpoint | SmtpEndpoint) -> bool:
-    """Whether what to log in with is had only when it is wanted: from the token keeper or the auth server."""
+    """Whether the login is only available on demand: from the token keeper or the auth server."""
     server: ServerName = "imap" if isinstance(endpoint, ImapEndpoint) else "smtp"
     return asks_auth_server(record, server) or wants_token(record, endpoint)
 
@@ -232,12 +232,12 @@ _SANDBOX = {"imap": ("sandbox.example", 143), "smtp": ("sandbox.example", 587)}
 
 
 def _is_the_apps(config: object, record: Registration) -> bool:
-    """Whether a server that the registration does not name is the sandbox's, or that of the account's app."""
+    """Whether a server that the registration does not name is the sandbox's or the app's."""
     return is_sandbox(record) or (config is UNSET and sign_in_of(record) is not None)
 
 
 def _place(record: Registration, config: object, app: App | None, server: ServerName) -> _Place | None:
-    """Where a server is that the registration does not name."""
+    """The address of a server that the registration does not name."""
     if is_sandbox(record):
         return _Place(*_SANDBOX[server], False, TlsRules())
     given = getattr(app, f"{server}_server") if app is not None and _is_the_apps(config, record) else None
@@ -248,7 +248,7 @@ def _place(record: Registration, config: object, app: App | None, server: Server
 
 
 def _token_login(record: Registration, app: App | None, place: _Place) -> Credentials | None:
-    """The login with a token, which is not here yet; None where the account does not sign in."""
+    """The login with a token, which is not known yet; None if the account does not sign in."""
     sign_in = sign_in_of(record)
     if sign_in is None:
         return None
@@ -262,7 +262,7 @@ def _token_login(record: Registration, app: App | None, place: _Place) -> Creden
 
 
 def _asked_for(record: Registration, config: ImapServer | SmtpServer) -> Credentials | None:
-    """The login of which the auth server will tell, so that nothing else stands in for it; None: it is not asked."""
+    """The login that the auth server will provide, so that nothing else is used instead; None: it is not asked."""
     if config.use_auth_server is not True:
         return None
     user = record.email or record.account
@@ -287,7 +287,7 @@ def _credentials(config: ImapServer | SmtpServer) -> Credentials | None:
 
 
 def tls_rules(tls: Any) -> TlsRules:
-    """What TLS connections to a server with these options must be like."""
+    """What TLS connections to a server with these options require."""
     if not isinstance(tls, TlsOptions):
         return TlsRules(may_be_lax=True)
     return TlsRules(

@@ -103,10 +103,10 @@ def restricted(
 
 
 def lent(before: Registration | None, after: Registration, *, tokens: bool) -> str | None:
-    """The server that is to get logins from elsewhere from now on, or at another place; None: there is none.
+    """The server that will newly get logins from elsewhere, or get them at a new address; None: there is none.
 
-    What the auth server gives out is not for a server that a caller with a token for one account has named; with
-    `tokens`, neither are the account's access tokens.
+    A server that a caller with a token for one account has named must not get logins of the auth server or, with
+    `tokens`, the account's access tokens.
     """
     for name in SERVERS:
         now = lends(after, name, tokens=tokens)
@@ -116,7 +116,7 @@ def lent(before: Registration | None, after: Registration, *, tokens: bool) -> s
 
 
 def lends(record: Registration | None, name: str, *, tokens: bool) -> bool:
-    """Whether a server that the registration names gets logins which it does not hold itself."""
+    """Whether a server that the registration names gets logins that are not in the registration."""
     config = getattr(record, name, UNSET)
     if record is None or not isinstance(config, ImapServer | SmtpServer):
         return False
@@ -138,7 +138,7 @@ def _naming(server: str) -> Iterator[None]:
 
 
 def _given(request: msgspec.Struct) -> dict[str, Any]:
-    """The members present in a request, each in stored form; how it signs in is worked out apart (`signing_in`)."""
+    """The members present in a request, each in stored form, except how it signs in (`signing_in`)."""
     given = ((name, getattr(request, name)) for name in request.__struct_fields__ if name != "oauth2")
     return {name: _stored(value) for name, value in given if value is not UNSET}
 

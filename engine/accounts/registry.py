@@ -343,16 +343,17 @@ class Registry:
 
 
 def _refuse_loan(before: Registration | None, after: Registration, signing_in: SigningIn | None) -> None:
-    """Raise `Problem` 403 where a caller with a token for one account would get at what is not theirs to give.
+    """Raise `Problem` 403 if a caller with a token for one account would get something that is not theirs.
 
-    That is a mailbox of an app that opens all of them, and logins of the auth server, or access tokens that somebody
-    else has brought, for a server that the caller names.
+    That is a mailbox of an app that opens all of them; or, for a server that the caller names, logins of the auth
+    server or access tokens that someone else provided.
     """
     app = signing_in.app if signing_in is not None else None
     if app is not None and not app.signs_in and records.mailbox_of(before) != records.mailbox_of(after):
         raise Problem(
             403,
-            f"A token for one account cannot choose a mailbox of {app.of.name} (oauth2.auth): nobody would be asked",
+            f"A token for one account cannot choose a mailbox of {app.of.name} (oauth2.auth): "
+            "its owner would not be asked",
             code="OAuth2AppNotAllowed",
         )
     brought = signing_in is not None and signing_in.grant is not None and app is not None and app.signs_in
@@ -360,12 +361,12 @@ def _refuse_loan(before: Registration | None, after: Registration, signing_in: S
     if server is not None and registration_changes.lends(after, server, tokens=False):
         raise Problem(
             403,
-            f"A token for one account cannot have a server get logins from authServer ({server}.useAuthServer)",
+            f"A token for one account cannot send logins from authServer to a server ({server}.useAuthServer)",
             code="AuthServerNotAllowed",
         )
     if server is not None:
         raise Problem(
             403,
-            f"A token for one account cannot have another server get the account's access tokens ({server}.host)",
+            f"A token for one account cannot send the account's access tokens to another server ({server}.host)",
             code="OAuth2ServerNotAllowed",
         )

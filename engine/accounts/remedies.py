@@ -36,7 +36,7 @@ class Server(msgspec.Struct, frozen=True):
     """One server of an account. `member` is its name in a registration; `user` is empty without a login.
 
     `signs_in`: it gets the access tokens of the account's OAuth2 sign-in. `asks`: it gets what the auth server says.
-    `given_token`: it gets an access token that stands in the registration, in place of a password.
+    `given_token`: it gets an access token that is in the registration instead of a password.
     """
 
     member: str

@@ -73,7 +73,7 @@ async def search_folders(
     cursor = asked.cursor
     skipped = 0 if cursor is not None else asked.page * asked.size
     if skipped > MOST_SKIPPED:
-        raise Problem(400, "A page so far behind can only be had by its cursor", code="InvalidCursorValue")
+        raise Problem(400, "A page this far in can only be reached by its cursor", code="InvalidCursorValue")
     back = cursor is not None and cursor.side == "above"
     anchors = {each.mailbox: each for each in cursor.anchors} if cursor is not None else {}
     candidates: list[_Candidate] = []
@@ -123,7 +123,7 @@ class _Place:
     """Where a page is in one folder: the matches above it, on it and below it.
 
     `matched` is how many matches there are from the `anchor` on, in the direction of the cursor, and `newest` the
-    highest UID that was looked at.
+    highest UID that was examined.
     """
 
     def __init__(self, anchor: Anchor, matched: int, newest: int) -> None:

@@ -55,8 +55,7 @@ class SentCopies:
     async def fall_due(self, *, files_sent: bool) -> bool:
         """Wait until a copy is due; return whether it is large. Cancelled: nothing has changed.
 
-        `files_sent`: the provider files sent mail itself, so no copies are made for the account's Sent folder, but of
-        what went through a gateway.
+        `files_sent`: the provider files sent mail itself, so copies are made only of mail that went through a gateway.
         """
         while True:
             self._look = trio.Event()
@@ -144,7 +143,9 @@ class SentCopies:
         bodies.drop(tx, due.message, self._spool)
 
     def _octets(self, body: MessageBody) -> list[Chunk]:
-        head = body.header + body.bcc_header + b"\r\n"
+        chunks: list[Chunk] = [body.header + body.bcc_header + b"\r\n"]
+        if body.content is not None:
+            chunks.append(body.content)
         if body.spool is not None:
-            return [head, Later(partial(self._spool.blocks, body.spool), self._spool.size(body.spool))]
-        return [head, body.content or b""]
+            chunks.append(Later(partial(self._spool.blocks, body.spool), self._spool.size(body.spool)))
+        return chunks

@@ -51,7 +51,7 @@ class ServerAccess(msgspec.Struct, frozen=True):
         return self.egress.dialer(restricted=restricted, mail=True, route=route)
 
     def provider_wire(self, route: Callable[[], Route]) -> Wire:
-        """What asks OAuth2 providers over HTTP, by the route of the moment."""
+        """The HTTP client for OAuth2 providers, by the current route."""
 
         def by_route(*, clear_text: bool) -> Dial:
             async def dial(host: str, port: int) -> trio.abc.Stream:
@@ -68,11 +68,11 @@ class ServerAccess(msgspec.Struct, frozen=True):
 
     @property
     def any_certificate(self) -> bool:
-        """Whether servers may have certificates that are not trusted, where the account does not say."""
+        """Whether servers may have untrusted certificates if the account does not say."""
         return self.settings.values.ignore_mail_cert_errors is True
 
     def as_set(self, endpoint: AnyEndpoint) -> AnyEndpoint:
-        """A server with what the settings say of certificates."""
+        """A server with the settings' rule for certificates."""
         if not (self.any_certificate and endpoint.tls.may_be_lax):
             return endpoint
         return replace(endpoint, tls=replace(endpoint.tls, reject_unauthorized=False))

@@ -102,7 +102,7 @@ async def _log_in(server: OutgoingServer, timeouts: Timeouts, access: ServerAcce
 
 
 def _tokens_wanted(server: OutgoingServer, error: DeliveryError) -> TokenLogins | None:
-    """What has to have a token again before the login is tried again; None where it is not that."""
+    """The logins that need a token before the next attempt; None if that is not the reason."""
     return server.tokens if error.verdict.stage is Stage.TOKEN else None
 
 

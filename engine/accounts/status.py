@@ -303,7 +303,7 @@ class Status:
         return "the sandbox, whose mail reaches nobody" if self.servers.sandbox else str(server)
 
     def _name(self, shown: dict[str, Any], server: Server) -> bool:
-        """Give an error its own name where it means something else than it says; whether it has one."""
+        """Give an error a name of its own if it means something other than it says; return whether it has one."""
         found = named(shown["response"], Who(server.user, self.signed_in(server.member)))
         if found is not None:
             shown.update(serverResponseCode=found.code, description=found.description, hint=found.hint)

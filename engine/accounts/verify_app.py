@@ -2,15 +2,19 @@
 
 Nothing is stored. A token request with an invalid code shows whether the provider knows the client, without a sign-in.
 The sign-in page is requested but not followed. If an account is named, its granted scopes are checked, and whether its
-token opens the mailbox.
+token opens the mailbox. All goes the way on which the engine otherwise goes: by the proxy and the local address of the
+account, else by the proxy of the settings.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 import trio
 
+from engine.accounts import registration as records
+from engine.accounts.account import Account
 from engine.accounts.login_hints import hint as login_hint
 from engine.accounts.named_refusals import Who, named
 from engine.accounts.server_access import ServerAccess
@@ -26,6 +30,7 @@ from engine.oauth.keepers import OAuth
 from engine.sasl import Credentials
 from engine.schema.oauth2 import NEEDED, VerifyStep, on_the_wire
 from engine.transport import TlsRules
+from engine.world import Dial
 
 LOGIN_SECONDS = 60.0
 _LABELS = {
@@ -42,16 +47,26 @@ _UNKNOWN_CLIENT = (b"AADSTS700016", b"invalid_client", b"deleted_client", b"unau
 
 
 class AppCheck:
-    """One check of an app. `account` is an account's id, or the mailbox that a service app is to open."""
+    """One check of an app. `name` is an account's id, or the mailbox that a service app is to open.
+
+    `account` is the account of that name that signs in through the app; None: there is none.
+    """
 
     def __init__(
-        self, app: App, redirect_url: str | None, oauth: OAuth, access: ServerAccess, account: str | None
+        self,
+        app: App,
+        redirect_url: str | None,
+        oauth: OAuth,
+        access: ServerAccess,
+        name: str | None,
+        account: Account | None,
     ) -> None:
         self._app = app
         self._redirect_url = redirect_url
-        self._oauth = oauth
         self._access = access
+        self._name = name
         self._account = account
+        self._requests = oauth.requests if account is None else account.sign_in.requests()
         self._token: Token | None = None
         self.steps: list[VerifyStep] = []
 
@@ -74,7 +89,7 @@ class AppCheck:
         if login:
             await self._log_in()
         else:
-            self._skip("login", "Not asked for.")
+            self._skip("login", "Not requested.")
         return self.steps
 
     def _look_at_config(self) -> None:
@@ -98,7 +113,7 @@ class AppCheck:
         """Do this step; return whether the provider could be reached at all."""
         redirect = self._redirect_url or ""
         try:
-            await self._oauth.requests.exchange(self._app, "not-a-code", "v" * 43, redirect)
+            await self._requests.exchange(self._app, "not-a-code", "v" * 43, redirect)
         except TokenError as error:
             if error.status is None:
                 self._fail("reachable", f"{error}.", error.hint)
@@ -119,11 +134,11 @@ class AppCheck:
     async def _ask_for_the_page(self) -> None:
         app, world, redirect = self._app, self._access.world, self._redirect_url or ""
         try:
-            endpoints = await self._oauth.requests.endpoints(app)
+            endpoints = await self._requests.endpoints(app)
             url, _ = authorization.begin(app, endpoints, redirect, world.token_bytes, world.now())
-            answer = await self._oauth.requests.page(app, url)
+            answer = await self._requests.page(app, url)
         except (TokenError, ValueError) as error:
-            self._fail("redirect", f"The sign-in page cannot be asked for: {error}.", getattr(error, "hint", None))
+            self._fail("redirect", f"The sign-in page cannot be requested: {error}.", getattr(error, "hint", None))
             return
         said = answer.headers.get("location", "").encode() + answer.body
         if any(each in said for each in _BAD_REDIRECT):
@@ -138,12 +153,12 @@ class AppCheck:
             self._note("redirect", f"The sign-in page says nothing against {redirect}.")
 
     async def _look_at_grant(self) -> None:
-        if self._account is None:
+        if self._name is None:
             self._skip("scopes", "Name an account that signed in through the app.")
             return
-        keeper = self._oauth.keepers.of(self._account)
-        if keeper is None or keeper.grant.app != self._app.id:
-            self._skip("scopes", f"Nobody has signed in through this app for the account {self._account}.")
+        keeper = self._account.sign_in.keeper if self._account is not None else None
+        if keeper is None:
+            self._skip("scopes", f"Nobody has signed in through this app for the account {self._name}.")
             return
         try:
             self._token = await keeper.token()
@@ -153,16 +168,16 @@ class AppCheck:
         self._note_scopes(keeper.grant.scopes or None)
 
     async def _ask_for_itself(self) -> None:
-        app, mailbox = self._app, self._account
-        if mailbox is not None and (keeper := self._oauth.keepers.of(mailbox)) is not None:
+        app, mailbox = self._app, self._name
+        if self._account is not None and (keeper := self._account.sign_in.keeper) is not None:
             mailbox = keeper.grant.user
         if mailbox is None and app.of.grant == "jwt_bearer":
-            self._skip("reachable", "Name a mailbox to ask for a token with.")
+            self._skip("reachable", "Name a mailbox for which to request a token.")
             self._skip("client", "Name a mailbox.")
             self._skip("scopes", "Name a mailbox.")
             return
         try:
-            tokens = await self._oauth.requests.for_itself(app, mailbox or "")
+            tokens = await self._requests.for_itself(app, mailbox or "")
         except TokenError as error:
             if error.status is None and error.trouble is Trouble.PASSING:
                 self._fail("reachable", f"{error}.", error.hint)
@@ -176,33 +191,21 @@ class AppCheck:
         self._note("client", None)
         if mailbox is not None:
             self._token = Token(mailbox, tokens.access_token, None)
-        self._note("scopes", f"A token was given for {', '.join(mail_scopes(app))}.")
+        self._note("scopes", f"A token was issued for {', '.join(mail_scopes(app))}.")
 
     async def _log_in(self) -> None:
-        server, token = self._app.imap_server, self._token
+        token = self._token
         if token is None:
-            self._skip("login", "There is no token of a mailbox to try.")
+            self._skip("login", "There is no token to try.")
             return
+        server = self._endpoint(token)
         if server is None:
             self._skip("login", "The app names no IMAP server.")
             return
-        endpoint = ImapEndpoint(
-            host=server.host,
-            port=server.port,
-            secure=server.secure,
-            tls=TlsRules(required=self._app.provider != "sandbox"),
-            credentials=Credentials(
-                user=token.user,
-                password=None,
-                access_token=token.access_token,
-                server=(server.host, server.port),
-                prefers=self._app.of.mechanisms,
-            ),
-        )
-        dial = self._access.dial(sandbox=self._app.provider == "sandbox", restricted=False)
+        endpoint = msgspec.structs.replace(server, credentials=token.into(server.credentials))
         try:
             with trio.fail_after(LOGIN_SECONDS):
-                session = await self._access.connector.connect(endpoint, dial)
+                session = await self._access.connector.connect(endpoint, self._dial())
                 try:
                     # Microsoft lets a token in and then opens no mailbox.
                     await session.select("INBOX", read_only=True)
@@ -220,7 +223,38 @@ class AppCheck:
         except trio.TooSlowError:
             self._fail("login", f"{server.host} did not answer within {LOGIN_SECONDS:g} s.", None)
         else:
-            self._note("login", f"{server.host} let {token.user} in.")
+            self._note("login", f"{server.host} let {endpoint.credentials.user} in.")
+
+    def _endpoint(self, token: Token) -> ImapEndpoint | None:
+        """The IMAP server to log in to: where the account does so with its token, else that of the app."""
+        app = self._app
+        if self._account is not None:
+            known = records.imap_endpoint(self._account.record, app)
+            if known is not None and records.wants_token(self._account.record, known):
+                return known
+        if app.imap_server is None:
+            return None
+        return ImapEndpoint(
+            host=app.imap_server.host,
+            port=app.imap_server.port,
+            secure=app.imap_server.secure,
+            tls=TlsRules(required=app.provider != "sandbox"),
+            credentials=Credentials(
+                user=token.user,
+                password=None,
+                access_token=None,
+                server=(app.imap_server.host, app.imap_server.port),
+                prefers=app.of.mechanisms,
+            ),
+        )
+
+    def _dial(self) -> Dial:
+        if self._app.provider == "sandbox":
+            return self._access.dial(sandbox=True, restricted=False)
+        if self._account is None:
+            return self._access.dial(sandbox=False, restricted=False, route=self._access.routes.of_settings())
+        route = self._access.routes.of_account(self._account.record, "imap")
+        return self._access.dial(sandbox=False, restricted="imap" in self._account.restricted, route=route)
 
     def _note_scopes(self, granted: tuple[str, ...] | None) -> None:
         missing = missing_scopes(self._app, granted)

@@ -1,6 +1,6 @@
 """The HTTP API: one file for each resource, with one of the same name in `engine.schema` for what goes over the wire.
 
-Every module here is looked into for operations (`engine.http.operation`), so a new file is a new resource.
+Every module here is searched for operations (`engine.http.operation`), so a new file is a new resource.
 """
 
 from __future__ import annotations

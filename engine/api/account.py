@@ -74,7 +74,7 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
     """Register an account.
 
     The answer means that the registration is on disk; it does not wait for the servers. To wait until the account is
-    connected, read it with `wait=connected`. An account other than a sandbox names its servers:
+    connected, read it with `wait=connected`. Unless it is a sandbox account, name its servers:
 
     ```json
     {"account": "mine", "name": "My Name", "email": "me@example.com",
@@ -84,8 +84,8 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
               "auth": {"user": "me@example.com", "pass": "..."}}}
     ```
 
-    One that signs in with OAuth2 names an app and gives the tokens, which the engine renews from then on; or it asks
-    with `authorize` for the URL at which the owner of the mailbox signs in.
+    To sign in with OAuth2, name an app and give the tokens, which the engine renews from then on; or set `authorize` to
+    get the URL at which the owner of the mailbox signs in.
     """
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")
@@ -104,7 +104,7 @@ async def register(context: Context, body: AccountCreate, *, caller: Token) -> A
     return AccountCreated(account=account, state="new" if new else "existing")
 
 
-@operation("GET", "/v1/account/{account}", access=Access.PATH, scope="api", tags=_TAGS)
+@operation("GET", "/v1/account/{account}", access=Access.PATH, scope="api", group="account", tags=_TAGS)
 async def read(context: Context, account: AccountId, query: AccountQuery, *, caller: Token) -> AccountInfo:
     """Read an account.
 
@@ -157,7 +157,7 @@ async def read(context: Context, account: AccountId, query: AccountQuery, *, cal
     )
 
 
-@operation("GET", "/v1/accounts", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/accounts", access=Access.HANDLER, scope="api", group="account", tags=_TAGS)
 async def listing(context: Context, query: AccountsQuery, *, caller: Token) -> AccountList:
     """List accounts.
 
@@ -210,6 +210,7 @@ async def update(context: Context, account: AccountId, body: AccountUpdate, *, c
     "/v1/account/{account}",
     access=Access.PATH,
     scope="api",
+    group="account",
     tags=_TAGS,
     change=Change("account.remove", lambda path, answer: answer.account),
 )
@@ -243,7 +244,7 @@ async def registered(
 
 
 async def _removed(context: Context, account: Account, *, revoked: bool) -> None:
-    """Remove an account, and have its grant revoked after that: nobody is told to sign in for one that goes."""
+    """Remove an account, then revoke its grant: no one is told to sign in again for an account that is going away."""
     keeper = account.sign_in.keeper
     await context.registry.remove(account)
     if revoked and keeper is not None:

@@ -41,7 +41,7 @@ _TAGS = ("Account",)
 _AT_WORK = (AccountState.CONNECTED, AccountState.CONNECTING, AccountState.SYNCING)
 
 
-@operation("PUT", "/v1/account/{account}/reconnect", access=Access.PATH, scope="api", tags=_TAGS)
+@operation("PUT", "/v1/account/{account}/reconnect", access=Access.PATH, scope="api", group="account", tags=_TAGS)
 async def reconnect(context: Context, account: AccountId, body: Reconnect) -> Reconnected:
     """Reconnect an account.
 
@@ -58,13 +58,14 @@ async def reconnect(context: Context, account: AccountId, body: Reconnect) -> Re
     "/v1/account/{account}/sync",
     access=Access.PATH,
     scope="api",
+    group="account",
     tags=_TAGS,
     errors={503: "The account is not connected."},
 )
 async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
     """Sync an account.
 
-    The engine looks into every folder now, rather than at the next interval.
+    The engine checks every folder now instead of at the next interval.
     """
     found = find_account(context, account)
     if body.sync:
@@ -80,6 +81,8 @@ async def sync(context: Context, account: AccountId, body: Sync) -> Synced:
     "/v1/account/{account}/flush",
     access=Access.PATH,
     scope="api",
+    group="account",
+    action="destructive",
     tags=_TAGS,
     change=Change("account.flush", lambda path, answer: path["account"] if answer.flush else None),
     errors={429: "A flush of this account is running already (`LockFail`)."},
@@ -99,14 +102,14 @@ async def flush(context: Context, account: AccountId, body: Flush) -> Flushed:
     return Flushed(flush=body.flush)
 
 
-@operation("GET", "/v1/logs/{account}", access=Access.PATH, scope="api", tags=_TAGS, media="text/plain")
+@operation("GET", "/v1/logs/{account}", access=Access.PATH, scope="api", group="logs", tags=_TAGS, media="text/plain")
 async def logs(context: Context, account: AccountId, query: LogQuery) -> Response:
     """Read the protocol log of an account.
 
-    For an account registered with `logs: true`, this is the IMAP dialogue, and the SMTP dialogue of each attempt below
-    the moment it ended: the last 10,000 lines since the engine started, without secrets and without the content of
-    messages. Each line is a JSON object: `time` in milliseconds, `src` (`c`: the engine, `s`: the server), `msg`,
-    `level`, and `cid` where it is not the connection that idles. The log is empty for an account that keeps none.
+    For an account registered with `logs: true`, this is the IMAP dialogue, with the SMTP dialogue of each attempt where
+    it ended: the last 10,000 lines since the engine started, without secrets or message content. Each line is a JSON
+    object: `time` in milliseconds, `src` (`c`: the engine, `s`: the server), `msg`, `level`, and `cid` for any
+    connection but the one that idles. The log is empty for an account that keeps none.
     """
     log = find_account(context, account).log
     return Response(
@@ -125,7 +128,7 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
     await refuse_proxy(context.access, "proxy", body.proxy or None)
     for server in SERVERS:
         if getattr(getattr(body, server), "use_auth_server", UNSET) is True:
-            text = "is not possible here: the auth server knows registered accounts only"
+            text = "is not possible here: the auth server only knows registered accounts"
             raise invalid(f"{server}.useAuthServer", text)
     servers = AccountCreate(
         account="", name="", imap=body.imap, smtp=body.smtp, proxy=body.proxy, smtp_ehlo_name=body.smtp_ehlo_name
@@ -141,7 +144,7 @@ async def verify(context: Context, body: VerifyAccount) -> Verified:
     )
 
 
-@operation("GET", "/v1/autoconfig", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
+@operation("GET", "/v1/autoconfig", access=Access.ALL_ACCOUNTS, scope="api", group="diagnostics", tags=_TAGS)
 async def autoconfig(context: Context, query: AutoconfigQuery) -> Autoconfig:
     """Find the servers of an address."""
     return await find_servers(query.email, context.world)

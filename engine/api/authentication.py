@@ -26,8 +26,8 @@ from engine.store.tokens import Token
 async def create(context: Context, body: AuthenticationForm, *, caller: Token) -> AuthenticationFormCreated:
     """Make a link to the form.
 
-    It leads to pages on which a person connects a mailbox (`docs/form.md`). Nothing is stored yet; the account exists
-    once they are done. With a token for one account, `account` must be that one.
+    It leads to pages on which a person connects a mailbox (`docs/form.md`). Nothing is stored until they finish. With a
+    token for one account, `account` must be that one.
     """
     if caller.account is not None and body.account != caller.account:
         raise Problem(403, "Unauthorized account")

@@ -40,11 +40,11 @@ _TAGS = ("Blocklists",)
 _PATH = "/v1/blocklist/{listId}"
 
 
-@operation("GET", "/v1/blocklists", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/blocklists", access=Access.HANDLER, scope="api", group="blocklist", tags=_TAGS)
 async def listing(context: Context, query: BlocklistQuery, *, caller: Token | None = None) -> BlocklistPage:
     """List blocklists.
 
-    A list exists while somebody is on it.
+    A list exists while it has at least one recipient.
     """
     first = query.page * query.page_size
     total, found = blocklists.lists(context.store.reader, _scope(caller), first, query.page_size)
@@ -52,7 +52,7 @@ async def listing(context: Context, query: BlocklistQuery, *, caller: Token | No
     return BlocklistPage(**paging.numbers(total, query), blocklists=shown)
 
 
-@operation("GET", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", _PATH, access=Access.HANDLER, scope="api", group="blocklist", tags=_TAGS)
 async def read(
     context: Context, list_id: ListId, query: BlocklistEntriesQuery, *, caller: Token | None = None
 ) -> BlocklistEntries:
@@ -71,14 +71,15 @@ async def read(
     _PATH,
     access=Access.HANDLER,
     scope="api",
+    group="blocklist",
     tags=_TAGS,
     change=Change("blocklist.add", lambda path, answer: path["listId"] if answer.added else None),
 )
 async def add(context: Context, list_id: ListId, body: BlocklistAdd, *, caller: Token | None = None) -> BlocklistAdded:
     """Add a recipient to a blocklist.
 
-    Submissions with this `listId` skip the recipient. One added with a token for one account is skipped for that
-    account alone. It raises no event.
+    Submissions with this `listId` skip the recipient. A recipient added with a token for one account is skipped only in
+    that account's mail. No event is raised.
     """
     name = _name(list_id)
     if caller is not None and caller.account not in (None, body.account):
@@ -103,6 +104,7 @@ async def add(context: Context, list_id: ListId, body: BlocklistAdd, *, caller: 
     _PATH,
     access=Access.HANDLER,
     scope="api",
+    group="blocklist",
     tags=_TAGS,
     change=Change("blocklist.remove", lambda path, answer: path["listId"] if answer.deleted else None),
 )
@@ -111,7 +113,7 @@ async def remove(
 ) -> BlocklistRemoved:
     """Remove a recipient from a blocklist.
 
-    It raises no event.
+    No event is raised.
     """
     name, scope = _name(list_id), _scope(caller)
     total, _ = blocklists.entries(context.store.reader, scope, name, 0, 0)

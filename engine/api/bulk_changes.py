@@ -7,17 +7,19 @@ disconnects, ends the request; earlier changes stay, and events announce them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import trio
 from msgspec import UNSET
 
 from engine.accounts import message_ids
-from engine.accounts.requested_changes import Done, batches
+from engine.accounts.leased_connections import Turns
+from engine.accounts.message_lookup import no_folder
+from engine.accounts.requested_changes import Changer, Done, batches
 from engine.accounts.searching import found_in
 from engine.accounts.trash import trash_of
 from engine.api.context import Context
-from engine.api.mailbox_access import Mailbox, changer, leased
+from engine.api.mailbox_access import Mailbox, changer, leased_in_turns
 from engine.api.message_changes import ERRORS, FLAGS_REFUSED, made, shown, wishes
 from engine.edge.client_disconnect import carry_through
 from engine.http.account_tokens import Access
@@ -48,11 +50,56 @@ _ERRORS = {
 PartT = TypeVar("PartT")
 
 
-class _Found(NamedTuple):
-    """The folder, which is selected for changes, and the UIDs of the messages to change."""
+class _Work:
+    """A change of messages of a folder, batch by batch; between two, other long work may have the session."""
 
-    row: MailboxRow
-    batches: tuple[Sequence[int], ...]
+    def __init__(
+        self,
+        context: Context,
+        mailbox: Mailbox,
+        turns: Turns,
+        row: MailboxRow,
+        batches: tuple[Sequence[int], ...],
+        seconds: float,
+    ) -> None:
+        """`row`: the folder, which is selected for changes; `batches`: UIDs; `seconds`: the time limit of a batch."""
+        self._context = context
+        self._mailbox = mailbox
+        self._turns = turns
+        self._seconds = seconds
+        self.row = row
+        self.batches = batches
+
+    async def move(self, target: MailboxRow) -> tuple[tuple[str, str], ...]:
+        """Move the messages; return their old ids, each with the new one."""
+        try:
+            parts = await self.each(lambda at_work, uids: at_work.move(self.row, uids, target))
+        finally:
+            self._mailbox.account.look_into(target.path)
+        return tuple(
+            (message_ids.message_id(self.row.id, old), message_ids.message_id(target.id, new))
+            for part in parts
+            for old, new in part.items()
+        )
+
+    async def each(self, change: Callable[[Changer, Sequence[int]], Awaitable[PartT]]) -> list[PartT]:
+        """Make the change with each batch. Raises as `change`, and what regaining the session raises."""
+        parts = []
+        for uids in self.batches:
+            if self._turns.lost:
+                await self._regain()
+            self._mailbox.session.deadline = trio.current_time() + self._seconds
+            parts.append(await carry_through(change(changer(self._context, self._mailbox), uids)))
+            with self._turns.offered():
+                await trio.lowlevel.checkpoint()  # stop if the caller has disconnected
+        return parts
+
+    async def _regain(self) -> None:
+        await self._turns.regain(self._seconds)
+        self._mailbox = self._mailbox._replace(session=self._turns.session)
+        opened = await self._mailbox.locator.open(self._mailbox.session, self.row.path, writable=True)
+        if opened.row.id != self.row.id:
+            raise no_folder(self.row.path)
 
 
 @operation(
@@ -60,6 +107,7 @@ class _Found(NamedTuple):
     "/v1/account/{account}/messages",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     errors={**_ERRORS, 400: FLAGS_REFUSED},
     change=Change("messages.update", lambda path, answer: path["account"] if made(answer) else None),
@@ -69,12 +117,12 @@ async def update_messages(
 ) -> MessageChanged:
     """Change the flags and labels of the messages that a search finds.
 
-    Each raises `messageUpdated` with `source: "api"`, where it changes anything.
+    Each message that changes raises `messageUpdated` with `source: "api"`.
     """
     flags, labels = wishes(body.update)
-    async with leased(context, account, headers, long=True, path=query.path) as mailbox:
-        found, at_work = await _search(mailbox, query.path, body.search), changer(context, mailbox)
-        parts = await _each(mailbox, found, headers, lambda uids: at_work.mark(found.row, uids, flags, labels))
+    async with leased_in_turns(context, account, headers, path=query.path) as (mailbox, turns):
+        work = await _work(context, mailbox, turns, query.path, body.search, headers)
+        parts = await work.each(lambda at_work, uids: at_work.mark(work.row, uids, flags, labels))
     nothing = {name: False for name, _, _ in flags.steps}
     return shown((_together([each for each, _ in parts]) or nothing, _together([each for _, each in parts])))
 
@@ -84,6 +132,7 @@ async def update_messages(
     "/v1/account/{account}/messages/move",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     errors=_ERRORS,
     change=Change("messages.move", lambda path, answer: f"{path['account']} {answer.path}"),
@@ -93,12 +142,12 @@ async def move_messages(
 ) -> BulkMoved:
     """Move the messages that a search finds to another folder.
 
-    Their ids change. Each raises `messageDeleted` and `messageNew` with `source: "api"`.
+    Their ids change. Each message raises `messageDeleted` and `messageNew` with `source: "api"`.
     """
-    async with leased(context, account, headers, long=True, path=query.path) as mailbox:
+    async with leased_in_turns(context, account, headers, path=query.path) as (mailbox, turns):
         target = await mailbox.locator.target(mailbox.session, body.path)
-        found = await _search(mailbox, query.path, body.search)
-        ids = await _move(context, mailbox, found, target, headers)
+        work = await _work(context, mailbox, turns, query.path, body.search, headers)
+        ids = await work.move(target)
     return BulkMoved(path=target.path, id_map=ids or UNSET)
 
 
@@ -107,6 +156,8 @@ async def move_messages(
     "/v1/account/{account}/messages/delete",
     access=Access.PATH,
     scope="api",
+    group="message",
+    action="destructive",
     tags=_TAGS,
     errors=_ERRORS,
     change=Change("messages.delete", lambda path, answer: path["account"]),
@@ -116,57 +167,27 @@ async def delete_messages(
 ) -> BulkDeleted:
     """Delete the messages that a search finds.
 
-    They are moved to the trash folder, where they have other ids. In the trash and junk folders, with `force`, and
-    where there is no trash, they are removed for good. The events have `source: "api"`.
+    They move to the trash folder, where they get new ids. In the trash and junk folders, with `force`, or if there is
+    no trash folder, they are removed for good. The events have `source: "api"`.
     """
-    async with leased(context, account, headers, long=True, path=query.path) as mailbox:
-        found = await _search(mailbox, query.path, body.search)
-        trash, at_work = (
-            await trash_of(mailbox.locator, mailbox.session, found.row, force=query.force),
-            changer(context, mailbox),
-        )
+    async with leased_in_turns(context, account, headers, path=query.path) as (mailbox, turns):
+        work = await _work(context, mailbox, turns, query.path, body.search, headers)
+        trash = await trash_of(mailbox.locator, mailbox.session, work.row, force=query.force)
         if trash is None:
-            gone = await _each(mailbox, found, headers, lambda uids: at_work.remove(found.row, uids))
+            gone = await work.each(lambda at_work, uids: at_work.remove(work.row, uids))
             return BulkDeleted(deleted=any(gone))
-        ids = await _move(context, mailbox, found, trash, headers)
-    if not found.batches:
+        ids = await work.move(trash)
+    if not work.batches:
         return BulkDeleted(deleted=False)
     return BulkDeleted(deleted=False, moved=BulkMovedToTrash(destination=trash.path, id_map=ids or UNSET))
 
 
-async def _search(mailbox: Mailbox, path: str, query: SearchQuery) -> _Found:
+async def _work(
+    context: Context, mailbox: Mailbox, turns: Turns, path: str, query: SearchQuery, headers: CommandHeaders
+) -> _Work:
     opened = await mailbox.locator.open(mailbox.session, path, writable=True)
-    return _Found(opened.row, tuple(batches(await found_in(mailbox.session, opened, query))))
-
-
-async def _move(
-    context: Context, mailbox: Mailbox, found: _Found, target: MailboxRow, headers: CommandHeaders
-) -> tuple[tuple[str, str], ...]:
-    """Move the messages found; return their old ids, each with the new one."""
-    at_work = changer(context, mailbox)
-    try:
-        parts = await _each(mailbox, found, headers, lambda uids: at_work.move(found.row, uids, target))
-    finally:
-        mailbox.account.look_into(target.path)
-    return tuple(
-        (message_ids.message_id(found.row.id, old), message_ids.message_id(target.id, new))
-        for part in parts
-        for old, new in part.items()
-    )
-
-
-async def _each(
-    mailbox: Mailbox,
-    found: _Found,
-    headers: CommandHeaders,
-    change: Callable[[Sequence[int]], Awaitable[PartT]],
-) -> list[PartT]:
-    parts = []
-    for uids in found.batches:
-        mailbox.session.deadline = trio.current_time() + headers.seconds
-        parts.append(await carry_through(change(uids)))
-        await trio.lowlevel.checkpoint()  # stop if the caller has disconnected
-    return parts
+    found = await found_in(mailbox.session, opened, query)
+    return _Work(context, mailbox, turns, opened.row, tuple(batches(found)), headers.seconds)
 
 
 def _together(parts: Sequence[Done]) -> Done:

@@ -26,7 +26,7 @@ _PATH = "/v1/events/consumers/{consumer}"
 _TAGS = ("Events",)
 
 
-@operation("GET", "/v1/events/consumers", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/events/consumers", access=Access.HANDLER, scope="api", group="events", tags=_TAGS)
 async def listing(context: Context, *, caller: Token) -> ConsumerList:
     """List consumers.
 
@@ -37,17 +37,17 @@ async def listing(context: Context, *, caller: Token) -> ConsumerList:
     return ConsumerList(consumers=shown, last=context.numbers(caller).last)
 
 
-@operation("GET", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", _PATH, access=Access.HANDLER, scope="api", group="events", tags=_TAGS)
 async def read(context: Context, consumer: ConsumerId, *, caller: Token) -> ConsumerInfo:
     """Read a consumer."""
     return _shown(context, _find(context, consumer, caller), caller)
 
 
-@operation("PUT", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("PUT", _PATH, access=Access.HANDLER, scope="api", group="events", tags=_TAGS)
 async def move(context: Context, consumer: ConsumerId, body: ConsumerMove, *, caller: Token) -> ConsumerInfo:
     """Move a consumer.
 
-    Its position goes forward or back. The engine creates the consumer if there is none of this name.
+    Its position may go forward or back. If there is no consumer of this name, the engine creates it.
     """
     owner = caller.account or ""
     context.numbers(caller).refuse_ahead(body.seq)
@@ -60,7 +60,7 @@ async def move(context: Context, consumer: ConsumerId, body: ConsumerMove, *, ca
     return _shown(context, _find(context, consumer, caller), caller)
 
 
-@operation("DELETE", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("DELETE", _PATH, access=Access.HANDLER, scope="api", group="events", tags=_TAGS)
 async def remove(context: Context, consumer: ConsumerId, *, caller: Token) -> ConsumerRemoved:
     """Remove a consumer."""
     found = _find(context, consumer, caller)

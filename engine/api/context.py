@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import trio
 
 from engine.accounts.account import Account
 from engine.accounts.form_links import FormLinks
@@ -23,6 +22,7 @@ from engine.http.dispatch import Front
 from engine.http.problems import NO_ACCOUNT
 from engine.http.shared_limits import SharedLimit
 from engine.http.websockets import Framed
+from engine.metrics.collector import Metrics
 from engine.msa.door import Door
 from engine.oauth.keepers import OAuth
 from engine.oauth.sign_ins import SignIns
@@ -58,7 +58,7 @@ class Streams(msgspec.Struct, frozen=True):
 
 
 class Context(Front, frozen=True):
-    """The parts of the engine that handlers use. `stopping` is set when the process is about to end.
+    """The parts of the engine that handlers use.
 
     `door` is None unless the SMTP door is enabled.
     """
@@ -81,7 +81,7 @@ class Context(Front, frozen=True):
     streams: Streams
     changes: StateChanges
     exports: Exports
-    stopping: trio.Event
+    metrics: Metrics
 
     def numbers(self, caller: Token) -> VisibleNumbers:
         """The journal as far as this caller may know it."""

@@ -42,11 +42,13 @@ _DRAFTS, _DRAFT = "\\Drafts", "\\draft"
     "/v1/account/{account}/message/{message}/submit",
     access=Access.PATH,
     scope="api",
+    group="submit",
+    action="send",
     tags=("Submit",),
     errors={
         400: "The message is no draft (`NotDraft`), has no recipients (`DraftHasNoRecipients`), or has a line that is "
         "too long for SMTP (`LineTooLong`).",
-        403: "A token for one account sets `proxy`.",
+        403: "A token for one account, or with permissions, sets `proxy`.",
         404: "There is no such message (`MessageNotFound`), or the account has no SMTP server (`SMTPUnavailable`).",
         409: "The draft has been submitted and is not sent yet (`DraftSubmitted`), or the `Idempotency-Key` was used "
         "for another request (`IdempotencyConflict`).",
@@ -65,8 +67,8 @@ async def submit_draft(
 ) -> SubmitAccepted:
     """Submit a draft.
 
-    It is sent as it is in its folder, without Bcc, and goes from there once it is sent: it is removed if a copy was
-    filed in the Sent folder, else it is moved to the trash.
+    The draft is sent as it is, without Bcc. Once it is sent, it leaves its folder: it is removed if a copy was filed in
+    the Sent folder, and moved to the trash otherwise.
     """
     found = find_account(context, account)
     key = key_of(headers.idempotency_key)
@@ -74,9 +76,9 @@ async def submit_draft(
     if key is not None and (before := idempotency_keys.find(context.store.reader, found.id, key)) is not None:
         return again(repeated(before, fingerprint), key)
     place = read_id(message_ids.read_message, message, "message", no_message())
-    await refuse_way(
-        context.access, body.proxy, body.local_address, narrowed=caller is not None and caller.account is not None
-    )
+    narrowed = caller is not None and caller.account is not None
+    limited = caller is not None and caller.permissions is not None
+    await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed, limited=limited)
     if context.submissions.gateways.of(body.gateway) is None:
         refuse_unless_ready(found)
     most = context.config.http.max_body

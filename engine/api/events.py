@@ -30,13 +30,12 @@ MOST_EXAMINED = 50_000
 """Most events that one request for the newest examines, with those that its filter leaves out."""
 
 
-@operation("GET", "/v1/events", access=Access.QUERY, scope="api", tags=_TAGS)
+@operation("GET", "/v1/events", access=Access.QUERY, scope="api", group="events", tags=_TAGS)
 async def page(context: Context, query: EventsQuery, *, caller: Token) -> Encoded[EventsPage]:
     """Read events.
 
-    They come in the order of their numbers. With `wait`, the engine answers as soon as there is an event, and at the
-    latest when the wait is over or the engine stops; such a request counts as a stream. With `before`, the newest come
-    first.
+    Events come in the order of their numbers; with `before`, the newest come first. With `wait`, the engine answers as
+    soon as there is an event, or when the wait is over or the engine stops; such a request counts as a stream.
     """
     numbers = context.numbers(caller)
     numbers.refuse_ahead(query.after)
@@ -83,11 +82,11 @@ async def _newest_first(
     return Encoded(b'{"events":[%b],"first":%d,"last":%d,"next":%d}\n' % (b",".join(found), first, last, next_))
 
 
-@operation("GET", "/v1/events/sse", access=Access.QUERY, scope="api", tags=_TAGS, media=sse.MEDIA)
+@operation("GET", "/v1/events/sse", access=Access.QUERY, scope="api", group="events", tags=_TAGS, media=sse.MEDIA)
 async def follow(context: Context, query: StreamQuery, *, caller: Token) -> Response:
     """Follow events over HTTP.
 
-    Server-sent events: one message for each event, with the event's number as its id.
+    Server-sent events: one message per event, with the event's number as its id.
     """
     journal, numbers = context.streams.journal, context.numbers(caller)
     if query.consumer is not None:

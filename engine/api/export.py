@@ -38,16 +38,17 @@ _ONE = "/v1/account/{account}/export/{exportId}"
     "/v1/account/{account}/export",
     access=Access.PATH,
     scope="api",
+    group="export",
     tags=_TAGS,
     change=Change("export.create", lambda path, answer: answer.export_id),
-    errors={429: "Ten exports of the account have not ended (`TooMany`)."},
+    errors={429: "Ten exports of the account are not finished yet (`TooMany`)."},
 )
 async def create(context: Context, account: AccountId, body: ExportCreate) -> ExportCreated:
     """Export messages.
 
-    The messages of a span of time, by when they came into the mailbox, are written into a file: JSON, compressed with
-    gzip, one message a line, with the members of `GET …/message/{message}`. `exportCompleted` or `exportFailed` tells
-    when it has ended. A restart of the engine, or a mail server that is away, only delays it.
+    The engine writes the messages that arrived within a span of time to a file: gzipped JSON, one message per line,
+    with the members of `GET …/message/{message}`. `exportCompleted` or `exportFailed` tells you when it ends. A restart
+    of the engine or an unreachable mail server only delays it.
     """
     found = find_account(context, account)
     wanted = Wanted(
@@ -63,7 +64,7 @@ async def create(context: Context, account: AccountId, body: ExportCreate) -> Ex
     return ExportCreated(export_id=export.id, status=export.status.value, created=iso(export.created))
 
 
-@operation("GET", "/v1/account/{account}/exports", access=Access.PATH, scope="api", tags=_TAGS)
+@operation("GET", "/v1/account/{account}/exports", access=Access.PATH, scope="api", group="export", tags=_TAGS)
 async def listing(context: Context, account: AccountId, query: PageQuery) -> ExportList:
     """List the exports of an account."""
     found = exports.of_account(context.store.reader, find_account(context, account).id)
@@ -76,7 +77,7 @@ async def listing(context: Context, account: AccountId, query: PageQuery) -> Exp
     return ExportList(**paging.numbers(len(found), query), exports=shown)
 
 
-@operation("GET", _ONE, access=Access.PATH, scope="api", tags=_TAGS)
+@operation("GET", _ONE, access=Access.PATH, scope="api", group="export", tags=_TAGS)
 async def read(context: Context, account: AccountId, export_id: ExportId) -> ExportInfo:
     """Read an export.
 
@@ -112,6 +113,7 @@ async def read(context: Context, account: AccountId, export_id: ExportId) -> Exp
     f"{_ONE}/download",
     access=Access.PATH,
     scope="api",
+    group="export",
     tags=_TAGS,
     media="application/gzip",
     errors={
@@ -143,13 +145,14 @@ async def download(context: Context, account: AccountId, export_id: ExportId) ->
     _ONE,
     access=Access.PATH,
     scope="api",
+    group="export",
     tags=_TAGS,
     change=Change("export.remove", lambda path, answer: path["exportId"]),
 )
 async def remove(context: Context, account: AccountId, export_id: ExportId) -> ExportRemoved:
     """Remove an export.
 
-    One at work ends without an event.
+    An export that is running ends without an event.
     """
     export = _find(context, account, export_id)
     await carry_through(context.exports.remove(export.id))

@@ -48,7 +48,7 @@ _UNREADABLE = {
 }
 
 
-@operation("GET", "/v1/gateways", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
+@operation("GET", "/v1/gateways", access=Access.ALL_ACCOUNTS, scope="api", group="gateway", tags=_TAGS)
 async def listing(context: Context, query: PageQuery) -> GatewayList:
     """List gateways."""
     every = context.gateways.every()
@@ -68,8 +68,8 @@ async def listing(context: Context, query: PageQuery) -> GatewayList:
 async def create(context: Context, body: GatewayCreate) -> GatewaySaved:
     """Create a gateway.
 
-    One with the same `gateway` is replaced, and goes on counting. Like that of an account, a password is only sent over
-    TLS, unless `tls.required` is `false` or the host is loopback.
+    A gateway with the same id is replaced and keeps its counters. As with accounts, the password is only sent over TLS,
+    unless `tls.required` is `false` or the host is loopback.
     """
     _refuse_mask(body.password)
     name = body.gateway or "".join(context.world.random.choice(_ID_LETTERS) for _ in range(16))
@@ -80,7 +80,7 @@ async def create(context: Context, body: GatewayCreate) -> GatewaySaved:
     return GatewaySaved(gateway=name, state="new" if is_new else "existing")
 
 
-@operation("GET", "/v1/gateway/{gateway}", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS)
+@operation("GET", "/v1/gateway/{gateway}", access=Access.ALL_ACCOUNTS, scope="api", group="gateway", tags=_TAGS)
 async def read(context: Context, gateway: GatewayId) -> GatewayInfo:
     """Read a gateway."""
     running = _find(context, gateway)
@@ -104,7 +104,7 @@ async def read(context: Context, gateway: GatewayId) -> GatewayInfo:
 async def update(context: Context, gateway: GatewayId, body: GatewayUpdate) -> GatewayUpdated:
     """Change a gateway.
 
-    What waits for it is tried at once.
+    Messages that wait for it are attempted at once.
     """
     _refuse_mask(body.password)
     _find(context, gateway)
@@ -128,13 +128,14 @@ async def update(context: Context, gateway: GatewayId, body: GatewayUpdate) -> G
     "/v1/gateway/{gateway}",
     access=Access.ALL_ACCOUNTS,
     scope="api",
+    group="gateway",
     tags=_TAGS,
     change=Change("gateway.remove", lambda path, answer: answer.gateway),
 )
 async def remove(context: Context, gateway: GatewayId) -> GatewayDeleted:
     """Remove a gateway.
 
-    The messages that wait for it stay in the outbox and are sent by no other way: their `waitingFor` says so.
+    Messages that wait for it stay in the outbox; nothing else sends them, as their `waitingFor` says.
     """
     waiting = await carry_through(context.gateways.remove(_find(context, gateway)))
     return GatewayDeleted(gateway=gateway, waiting=waiting)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 from engine.accounts import registration
 from engine.accounts.account import Account
 from engine.accounts.folder_management import Folders, Rules
+from engine.accounts.leased_connections import Turns
 from engine.accounts.message_ids import NoId, Place
 from engine.accounts.message_lookup import Locator, refused
 from engine.accounts.requested_changes import Changer
@@ -34,15 +35,36 @@ async def leased(
     context: Context, account: str, headers: CommandHeaders, *, long: bool = False, path: str | None = None
 ) -> AsyncIterator[Mailbox]:
     """Lease a session for the block (`Commands.lease`). A refusal by the server becomes a `Problem`."""
+    found, locator = _found(context, account)
+    async with found.commands.lease(headers.seconds, long=long, path=path) as session:
+        with _refusals_as_problems():
+            yield Mailbox(found, session, locator)
+
+
+@asynccontextmanager
+async def leased_in_turns(
+    context: Context, account: str, headers: CommandHeaders, *, path: str | None = None
+) -> AsyncIterator[tuple[Mailbox, Turns]]:
+    """The same for long work that can be interrupted; the mailbox's session is the one of the first turn."""
+    found, locator = _found(context, account)
+    async with found.commands.lease_in_turns(headers.seconds, path=path) as turns:
+        with _refusals_as_problems():
+            yield Mailbox(found, turns.session, locator), turns
+
+
+def _found(context: Context, account: str) -> tuple[Account, Locator]:
     found = find_account(context, account)
     context.bodies.heavy.go_on_slowly()
     uses = dict(registration.watch_rules(found.record, found.status.created).uses)
-    locator = Locator(found.id, context.store, uses)
-    async with found.commands.lease(headers.seconds, long=long, path=path) as session:
-        try:
-            yield Mailbox(found, session, locator)
-        except CommandRefused as error:
-            raise refused(error) from error
+    return found, Locator(found.id, context.store, uses)
+
+
+@contextmanager
+def _refusals_as_problems() -> Iterator[None]:
+    try:
+        yield
+    except CommandRefused as error:
+        raise refused(error) from error
 
 
 def changer(context: Context, mailbox: Mailbox) -> Changer:

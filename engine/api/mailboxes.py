@@ -36,6 +36,7 @@ _TAGS = ("Mailbox",)
     "/v1/account/{account}/mailboxes",
     access=Access.PATH,
     scope="api",
+    group="mailbox",
     tags=_TAGS,
     errors={503: NOT_CONNECTED, 504: TOO_LATE},
 )
@@ -44,7 +45,7 @@ async def mailboxes(
 ) -> Encoded[MailboxList]:
     """List the folders of an account.
 
-    While the account is not connected, the answer holds what was known before, unless `counters` are asked for.
+    While the account is not connected, the answer shows the folders as last seen, unless you ask for `counters`.
     """
     found = find_account(context, account)
     if found.status.state is not AccountState.CONNECTED and not query.counters:
@@ -60,6 +61,7 @@ async def mailboxes(
     "/v1/account/{account}/mailbox",
     access=Access.PATH,
     scope="api",
+    group="mailbox",
     tags=_TAGS,
     errors={400: "The server refuses the path; `code` and `details` say why.", 503: NOT_CONNECTED, 504: TOO_LATE},
     change=Change(
@@ -84,6 +86,7 @@ async def create_mailbox(
     "/v1/account/{account}/mailbox",
     access=Access.PATH,
     scope="api",
+    group="mailbox",
     tags=_TAGS,
     errors={400: "The server refuses to rename it; `code` and `details` say why.", 503: NOT_CONNECTED, 504: TOO_LATE},
     change=Change("mailbox.update", lambda path, answer: f"{path['account']} {answer.path}"),
@@ -93,8 +96,8 @@ async def update_mailbox(
 ) -> MailboxUpdated:
     """Rename a folder, or change whether it is subscribed to.
 
-    The ids of its messages stay good. Events tell of a folder that is gone and of one that is new; its mail is not
-    announced again.
+    The ids of its messages remain valid. Events report the old folder as deleted and the new one as created; its mail
+    is not announced again.
     """
     async with leased(context, account, headers) as mailbox:
         changed = await carry_through(_update(folders(context, mailbox.account), mailbox.session, body))
@@ -107,6 +110,7 @@ async def update_mailbox(
     "/v1/account/{account}/mailbox",
     access=Access.PATH,
     scope="api",
+    group="mailbox",
     tags=_TAGS,
     errors={503: NOT_CONNECTED, 504: TOO_LATE},
     change=Change(

@@ -12,13 +12,15 @@ from quart import Response, request
 
 from engine.accounts import message_ids, message_text
 from engine.accounts.bounce_reports import told_before
-from engine.accounts.message_download import File, content, file_of, find_part
-from engine.accounts.message_lookup import no_message
+from engine.accounts.leased_connections import Turns
+from engine.accounts.message_download import File, content_in_turns, file_of, find_part
+from engine.accounts.message_ids import Place
+from engine.accounts.message_lookup import Locator, no_message
 from engine.accounts.message_summary import TextParts, details, protection
 from engine.accounts.message_text import GLANCES, Wanted, read_text
 from engine.accounts.requested_changes import Marks
 from engine.api.context import Context
-from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, changer, leased, read_id
+from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, Mailbox, changer, leased, leased_in_turns, read_id
 from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.http.account_tokens import Access
@@ -27,7 +29,7 @@ from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
 from engine.http.request_lifetime import until_answered
 from engine.imap.fetched import Fetched
-from engine.imap.session import CommandRefused
+from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import Structure
 from engine.mail.decode import parameter
 from engine.mail.header_reading import fields
@@ -57,6 +59,7 @@ SMALL_BYTES = 128 * 1024
     "/v1/account/{account}/message/{message}",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     errors=_ERRORS,
 )
@@ -65,7 +68,7 @@ async def message(
 ) -> Encoded[MessageDetails]:
     """Get a message.
 
-    The text comes with it where `textType` or `webSafeHtml` ask for it.
+    The answer includes the text if `textType` or `webSafeHtml` ask for it.
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
     unseen = () if _text_wanted(query) is UNSET else GLANCES
@@ -82,7 +85,15 @@ async def message(
     return Encoded(msgspec.json.encode(shown) + NEWLINE)
 
 
-@operation("GET", "/v1/account/{account}/text/{text}", access=Access.PATH, scope="api", tags=_TAGS, errors=_ERRORS)
+@operation(
+    "GET",
+    "/v1/account/{account}/text/{text}",
+    access=Access.PATH,
+    scope="api",
+    group="message",
+    tags=_TAGS,
+    errors=_ERRORS,
+)
 async def text(
     context: Context, account: AccountId, text: TextId, query: TextQuery, headers: CommandHeaders
 ) -> Encoded[TextShown]:
@@ -108,6 +119,7 @@ async def text(
     "/v1/account/{account}/message/{message}/source",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     media="message/rfc822",
     errors={**_ERRORS, 416: "`Content-Range` says how many there are."},
@@ -119,9 +131,10 @@ async def source(context: Context, account: AccountId, message: MessageId, heade
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
     async with AsyncExitStack() as stack:
-        mailbox = await stack.enter_async_context(leased(context, account, headers, long=True))
+        mailbox, turns = await stack.enter_async_context(leased_in_turns(context, account, headers))
         _, one = await mailbox.locator.fetch(mailbox.session, place, ("UID", "RFC822.SIZE"))
-        return await _answered(stack, mailbox, one.uid, File("", "message/rfc822", "message.eml", one.size), headers)
+        file = File("", "message/rfc822", "message.eml", one.size)
+        return await _answered(stack, turns, mailbox.locator, place, file, headers)
 
 
 @operation(
@@ -129,6 +142,7 @@ async def source(context: Context, account: AccountId, message: MessageId, heade
     "/v1/account/{account}/attachment/{attachment}",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     media="application/octet-stream",
     errors={**_ERRORS, 404: "There is no such file (`AttachmentNotFound`).", 416: "`Content-Range` says how many."},
@@ -138,27 +152,38 @@ async def attachment(
 ) -> Response:
     """Download an attached file.
 
-    A `Range` of bytes is answered with 206 and that part, where the size of the file is known beforehand.
+    A `Range` of bytes is answered with 206 and that part if the size of the file is known in advance.
     """
     missing = Problem(404, "Requested attachment was not found", code="AttachmentNotFound")
     place = read_id(message_ids.read_attachment, attachment, "attachment", missing)
     async with AsyncExitStack() as stack:
-        mailbox = await stack.enter_async_context(leased(context, account, headers, long=True))
+        mailbox, turns = await stack.enter_async_context(leased_in_turns(context, account, headers))
         _, one = await mailbox.locator.fetch(mailbox.session, place, ("UID", "RFC822.SIZE", "BODYSTRUCTURE"))
         part = find_part(one, place.part)
         if part is None:
             raise missing
         file = await file_of(mailbox.session, one.uid, part, sized="Range" in request.headers)
         charset = parameter(part.parameters, "charset")
-        return await _answered(stack, mailbox, one.uid, file, headers, charset)
+        return await _answered(stack, turns, mailbox.locator, place, file, headers, charset)
 
 
 async def _answered(
-    stack: AsyncExitStack, mailbox: Mailbox, uid: int, file: File, headers: CommandHeaders, charset: str = ""
+    stack: AsyncExitStack,
+    turns: Turns,
+    locator: Locator,
+    place: Place,
+    file: File,
+    headers: CommandHeaders,
+    charset: str = "",
 ) -> Response:
-    """An answer that streams a file; `stack` is closed once it has ended."""
+    """An answer that streams a file of the message at `place`; `stack` is closed once it has ended."""
+
+    async def reopen(session: ImapSession) -> None:
+        await locator.fetch(session, place, ("UID", "RFC822.SIZE"))
+
     span = span_of(request.headers.get("Range"), file.size)
-    pieces = content(mailbox.session, uid, file, headers.seconds, *((span.first, span.end) if span else ()))
+    part = (span.first, span.end) if span is not None else ()
+    pieces = content_in_turns(turns, reopen, place.uid, file, headers.seconds, *part)
     stack.push_async_callback(pieces.aclose)
     # Get the first piece before the answer begins, since the server may still refuse.
     first = await anext(pieces, b"")

@@ -37,7 +37,7 @@ ERRORS = {
     403: "The folder cannot be changed (`READ-ONLY`).",
     404: "There is no such message (`MessageNotFound`), or no such folder.",
     503: NOT_CONNECTED,
-    504: f"{TOO_LATE} What was asked for may have been done.",
+    504: f"{TOO_LATE} The change may have been made.",
 }
 FLAGS_REFUSED = "The mail server does not take these flags; `code` and `details` say why."
 _ITEMS = ("UID", "FLAGS", "RFC822.SIZE")
@@ -48,6 +48,7 @@ _ITEMS = ("UID", "FLAGS", "RFC822.SIZE")
     "/v1/account/{account}/message/{message}",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     errors={**ERRORS, 400: FLAGS_REFUSED},
     change=Change("message.update", lambda path, answer: _of(path) if made(answer) else None),
@@ -72,6 +73,7 @@ async def update_message(
     "/v1/account/{account}/message/{message}/move",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     errors=ERRORS,
     change=Change("message.move", lambda path, answer: f"{_of(path)} {answer.path}"),
@@ -98,6 +100,7 @@ async def move_message(
     "/v1/account/{account}/message/{message}",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=_TAGS,
     errors=ERRORS,
     change=Change("message.delete", lambda path, answer: _of(path)),
@@ -107,8 +110,8 @@ async def delete_message(
 ) -> MessageRemoved:
     """Delete a message.
 
-    It is moved to the trash folder, where it has another id. In the trash and junk folders, with `force`, and where
-    there is no trash, it is removed for good. The events have `source: "api"`.
+    It moves to the trash folder, where it gets a new id. In the trash and junk folders, with `force`, or if there is no
+    trash folder, it is removed for good. The events have `source: "api"`.
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
     async with leased(context, account, headers) as mailbox:

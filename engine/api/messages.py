@@ -26,6 +26,7 @@ from engine.schema.paging import PageQuery
     "/v1/account/{account}/messages",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=("Message",),
     errors={
         400: "The cursor is of another folder, or its UIDs are void (`InvalidCursorValue`).",
@@ -39,7 +40,7 @@ async def messages(
 ) -> Encoded[MessagesPage]:
     """List the messages of a folder, newest first.
 
-    A cursor keeps its place while mail comes and goes: going on with it shows no message twice and leaves none out.
+    A cursor keeps its place while mail comes and goes, so paging with it shows no message twice and skips none.
     """
     scope = f"{account}\n{query.path}".encode()
     asked = page_asked_for(query, query.cursor, scope)

@@ -90,7 +90,7 @@ async def create(context: Context, body: OAuthAppCreate) -> OAuthAppCreated:
         raise Problem(
             429, f"Too many OAuth2 apps: at most {MOST_APPS} are allowed, so remove one first", code="TooMany"
         )
-    app = App(id=book.new_id(), provider=body.provider, **_members(body, Endpoints()))
+    app = App(id=book.new_id(), provider=body.provider, **members_of(body, Endpoints()))
     await carry_through(book.add(app))
     return OAuthAppCreated(id=app.id)
 
@@ -122,7 +122,7 @@ async def update(context: Context, app: AppId, body: OAuthAppUpdate) -> OAuthApp
     """Change an OAuth2 app."""
     made = find_app(context, app)
     await _check(context, body)
-    changed = msgspec.structs.replace(made.app, **_members(body, made.app.endpoints))
+    changed = msgspec.structs.replace(made.app, **members_of(body, made.app.endpoints))
     await carry_through(context.oauth.book.change(made, changed))
     return OAuthAppUpdated(id=made.app.id)
 
@@ -150,7 +150,10 @@ async def verify(context: Context, app: AppId, body: OAuthAppVerify) -> OAuthApp
     step.
     """
     found = find_app(context, app).app
-    check = AppCheck(found, redirect_url(context, found), context.oauth, context.access, body.account)
+    account = context.registry.get(body.account) if body.account is not None else None
+    if account is not None and (account.unreadable is not None or account.sign_in.app is not found):
+        account = None
+    check = AppCheck(found, redirect_url(context, found), context.oauth, context.access, body.account, account)
     steps = await check.run(login=body.test_connection)
     return OAuthAppVerified(
         app=app,
@@ -176,7 +179,7 @@ def redirect_url(context: Context, app: App) -> str | None:
     return app.redirect_url or (f"{service_url.rstrip('/')}{CALLBACK_PATH}" if service_url else None)
 
 
-def _members(body: OAuthAppCreate | OAuthAppUpdate, endpoints: Endpoints) -> dict[str, Any]:
+def members_of(body: OAuthAppCreate | OAuthAppUpdate, endpoints: Endpoints) -> dict[str, Any]:
     """The members of an app that the request sets; `false` and `null` clear one."""
     given = {name: value for name in _PLAIN if (value := getattr(body, name, UNSET)) is not UNSET}
     for name, value in given.items():

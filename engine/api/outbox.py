@@ -46,7 +46,7 @@ from engine.webhooks.target import masked
 _TAGS = ("Outbox",)
 
 
-@operation("GET", "/v1/outbox", access=Access.QUERY, scope="api", tags=_TAGS)
+@operation("GET", "/v1/outbox", access=Access.QUERY, scope="api", group="outbox", tags=_TAGS)
 async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
     """List messages."""
     db = context.store.reader
@@ -64,12 +64,12 @@ async def listing(context: Context, query: OutboxQuery) -> OutboxPage:
     return OutboxPage(**paging.numbers(total, query), messages=entries)
 
 
-@operation("GET", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", group="outbox", tags=_TAGS)
 async def read(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxEntry:
     """Read a message.
 
-    The answer has each recipient, each attempt, and what the message waits for. It works while a message waits and
-    after it has ended, until the engine removes its record.
+    The answer shows each recipient, each attempt, and what the message waits for. A message can be read until the
+    engine removes its record, even after it has ended.
     """
     db = context.store.reader
     message = _visible(context, queue_id, caller)
@@ -86,11 +86,11 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
     )
 
 
-@operation("DELETE", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("DELETE", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", group="outbox", tags=_TAGS)
 async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = None) -> OutboxDeleted:
     """Cancel a message.
 
-    An unknown message, or one that it is too late for, is not an error: the answer says `"deleted": false`.
+    If the message is unknown, or it is too late, that is not an error: the answer says `"deleted": false`.
     """
     outcome: Cancelled | TooLate = UNKNOWN
     if _visible(context, queue_id, caller) is not None:
@@ -100,14 +100,14 @@ async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = 
     return OutboxDeleted(deleted=True, already_sent=outcome.already_sent or UNSET)
 
 
-@operation("PUT", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("PUT", "/v1/outbox/{queueId}", access=Access.HANDLER, scope="api", group="outbox", action="send", tags=_TAGS)
 async def update(
     context: Context, queue_id: QueueId, body: OutboxUpdate, *, caller: Token | None = None
 ) -> OutboxUpdated:
     """Change a message.
 
-    Send it now, move it to another time, or decide a doubt about it. `{"updated": false, "reason": "It was sent
-    already"}` is the answer where it is too late.
+    Send it now, reschedule it, or decide a doubt about it. If it is too late, the answer is `{"updated": false,
+    "reason": "It was sent already"}`.
     """
     queue = context.outbox
     if _visible(context, queue_id, caller) is None:

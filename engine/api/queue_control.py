@@ -35,8 +35,8 @@ _SETTINGS: dict[Queue, str] = {"submit": "queue_paused", "notify": "webhooks_pau
 async def read(context: Context, queue: QueueName, query: QueueQuery) -> QueueInfo:
     """Read a queue.
 
-    Of `notify`, `waiting` counts the events that webhook endpoints have not looked at, and `delayed` the accounts whose
-    next event waits for another attempt, for each endpoint.
+    For `notify`, `waiting` counts the events that webhook endpoints have not examined yet, and `delayed` the accounts
+    whose next event waits for another attempt, per endpoint.
     """
     name = _known(queue)
     if name != "submit":
@@ -69,7 +69,7 @@ async def read(context: Context, queue: QueueName, query: QueueQuery) -> QueueIn
 async def update(context: Context, queue: QueueName, body: QueueUpdate, *, caller: Token | None = None) -> QueueUpdated:
     """Pause or resume a queue.
 
-    While `submit` is paused the engine still takes submissions, and finishes the messages that are being sent. While
+    While `submit` is paused, the engine still accepts submissions and finishes the messages that are being sent. While
     `notify` is paused, webhooks wait and are posted later. A pause survives a restart.
     """
     name = _known(queue)

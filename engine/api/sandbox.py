@@ -31,14 +31,14 @@ from engine.schema.sandbox import (
 
 _TAGS = ("Sandbox",)
 _OFF = "The sandbox is switched off (`[sandbox]` of config.toml)."
-_GONE = "There is no such message: only the newest are kept, and none of before the engine's last start."
+_GONE = "There is no such message: the engine keeps only the newest, and none from before its last start."
 
 
 @operation("GET", "/v1/sandbox/messages", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS, errors={404: _OFF})
 async def listing(context: Context, query: PageQuery) -> CaughtList:
     """List caught messages.
 
-    What sandbox accounts have sent, to addresses of the sandbox and to all others, newest first.
+    Everything that sandbox accounts have sent, to sandbox addresses and to all others, newest first.
     """
     caught = list(_caught(context).values())[::-1]
     shown = tuple(CaughtEntry(**_entry(each)) for each in paging.cut(caught, query))

@@ -25,6 +25,7 @@ EVERY = "*"
     "/v1/account/{account}/search",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=("Message",),
     reads=True,
     errors={
@@ -40,8 +41,8 @@ async def search(
 ) -> Encoded[MessagesPage]:
     """Search for messages.
 
-    The search covers one folder, several, or all; the newest messages come first. Texts are found the way the mail
-    server finds them. Where several folders are searched, each message has its `path`.
+    The search covers one folder, several, or all; the newest messages come first. How text matches is up to the mail
+    server. If several folders are searched, each message has its `path`.
     """
     paths = body.paths if body.paths is not UNSET else () if query.path is UNSET else (query.path,)
     if not paths:

@@ -60,10 +60,10 @@ async def read(context: Context, query: SettingsQuery) -> Settings:
 async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
     """Change settings.
 
-    Where a change leaves webhooks without effect, `notes` in the answer says why, and so does the `state` of the
-    webhook `default`.
+    If a change leaves webhooks without effect, `notes` in the answer says why, as does the `state` of the webhook
+    `default`.
     """
-    changes = _changes(body)
+    changes = changes_of(body)
     _refuse_masks(changes, context.settings.values)
     _refuse_door(changes, context.config.msa)
     if changes.get("timezone"):
@@ -86,7 +86,7 @@ async def update(context: Context, body: SettingsUpdate) -> SettingsUpdated:
     )
 
 
-def _changes(body: SettingsUpdate) -> dict[str, Any]:
+def changes_of(body: SettingsUpdate) -> dict[str, Any]:
     """The settings of a request in stored form."""
     changes = {name: getattr(body, name) for name in body.__struct_fields__ if getattr(body, name) is not UNSET}
     if headers := changes.get("webhooks_custom_headers"):
@@ -116,7 +116,7 @@ def _door(msa: Msa) -> dict[str, Any]:
 def _refuse_door(changes: dict[str, Any], msa: Msa) -> None:
     """Take settings of the SMTP door out of `changes`. Raises `Problem` 400 for one that would change the door.
 
-    A closed door may also be asked for with everything off, as the forms of EmailEngine's clients do.
+    A request may also switch everything off for a closed door, as the forms of EmailEngine's clients do.
     """
     found = FieldErrors()
     for name, value in _door(msa).items():
@@ -154,11 +154,11 @@ def _notes(context: Context) -> list[str]:
         return ['"webhooksEnabled" is not true, so nothing is posted'] if url else []
     missing = context.webhooks.waits_for(None)
     if missing == "paused":
-        return ["the queue `notify` is paused, so nothing is posted, and what happens waits"]
+        return ["the queue `notify` is paused, so nothing is posted, and events wait"]
     if missing == "no url":
         return ['"webhooks" is not set, so nothing is posted']
     if missing == "no events":
-        return ['"webhookEvents" names no event of this engine, so nothing is posted, and what happens waits']
+        return ['"webhookEvents" names no event of this engine, so nothing is posted, and events wait']
     return []
 
 

@@ -154,8 +154,9 @@ def shown_sign_in(account: Account) -> OAuthState | msgspec.UnsetType:
 async def token(context: Context, account: AccountId) -> OAuthToken:
     """Read an account's access token.
 
-    With it, all of the account's mail can be read and sent, so this requires the setting `enableOAuthTokensApi` and an
-    access token with the scope `oauth-token`. It is good until `expires`; the refresh token is never shown.
+    The token opens all of the account's mail, for reading and sending, so this requires the setting
+    `enableOAuthTokensApi` and an API token with the scope `oauth-token`. It is valid until `expires`; the refresh token
+    is never shown.
     """
     if context.settings.values.enable_o_auth_tokens_api is not True:
         text = f"Disabled API endpoint: set {_EXPOSE} to true with POST /v1/settings"

@@ -18,7 +18,7 @@ from engine.schema.state_changes import ChangesQuery
 from engine.store.tokens import Token
 
 
-@operation("GET", "/v1/changes", access=Access.QUERY, scope="api", tags=("Events",), media=sse.MEDIA)
+@operation("GET", "/v1/changes", access=Access.QUERY, scope="api", group="events", tags=("Events",), media=sse.MEDIA)
 async def follow(context: Context, query: ChangesQuery, *, caller: Token) -> Response:
     """Follow the states of accounts.
 

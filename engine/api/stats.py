@@ -20,11 +20,11 @@ from engine.version import VERSION
 _SUBMIT = {"messageSent": "submit:success", "messageDeliveryError": "submit:fail"}
 
 
-@operation("GET", "/v1/stats", access=Access.ALL_ACCOUNTS, scope="api", tags=("Settings",))
+@operation("GET", "/v1/stats", access=Access.ALL_ACCOUNTS, scope="api", group="diagnostics", tags=("Settings",))
 async def read(context: Context, query: StatsQuery) -> Stats:
     """Read statistics.
 
-    How many accounts there are and in which state, how full the queues are, what happened lately.
+    The number of accounts in each state, how full the queues are, and what happened recently.
     """
     states = Counter(account.status.state.value for account in context.registry.every())
     return Stats(

@@ -76,7 +76,7 @@ class _End(Exception):
         self.reason = reason
 
 
-@websocket("/v1/events/stream", access=Access.QUERY, scope="api", tags=("Events",))
+@websocket("/v1/events/stream", access=Access.QUERY, scope="api", group="events", tags=("Events",))
 async def stream(context: Context, query: StreamQuery, *, caller: Token, websocket: Websocket) -> None:
     """Follow events over a websocket.
 

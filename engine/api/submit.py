@@ -58,15 +58,18 @@ PIECE = 256 * 1024
     "/v1/account/{account}/submit",
     access=Access.PATH,
     scope="api",
+    group="submit",
+    action="send",
     tags=("Submit",),
     large=True,
     errors={
-        403: "A token for one account sets `proxy`.",
+        403: "A token for one account, or with permissions, sets `proxy`.",
         404: "The account has no SMTP server (`SMTPUnavailable`), there is no such template (`TemplateNotFound`), the "
         "message in `reference` does not exist (`ReferenceNotFound`) or has another Message-ID (`MessageNotFound`), or "
         "there is no such attached file (`AttachmentNotFound`).",
         409: "The `Idempotency-Key` was used for another request (`IdempotencyConflict`).",
-        413: "The files from the mailbox are too large (`TooLarge`).",
+        413: "The files from the mailbox are too large, or the messages of a merge differ in more than 64 MiB "
+        "(`TooLarge`).",
         422: "A template cannot be rendered (`SubmitFail`): `fields` names the text, the line and what is wrong.",
         503: "The account has not been connected yet; `Retry-After` says when to come back. Or it is not connected now "
         "(`IMAPUnavailable`), and `reference` needs its mailbox.",
@@ -84,7 +87,8 @@ async def submit(
 ) -> SubmitAccepted | SubmitSkipped | MergeAccepted | DryRun | Response:
     """Submit a message.
 
-    Or up to 1,000 of them, with `mailMerge`: each entry has its own result, and one that fails costs no other.
+    With `mailMerge`, submit up to 1,000 messages: each entry has its own result, and one that fails does not affect the
+    others.
 
     Before the first sync of an account (without IMAP: its first SMTP login), submissions are refused with a 503:
 
@@ -96,8 +100,7 @@ async def submit(
     | `NotSyncing` | `unset` |
     | `NoAvailable` | `disconnected`, `paused` |
 
-    After that a broken connection refuses nothing: messages queue. Only what `reference` needs of the mailbox has to be
-    there at once.
+    After that, a broken connection refuses nothing: messages queue. Only `reference` needs the mailbox at once.
     """
     found = find_account(context, account)
     key = key_of(headers.idempotency_key)
@@ -108,7 +111,8 @@ async def submit(
         first = repeated(before, fingerprint)
         return again(first, key) if body.mail_merge is UNSET else _merged_again(first, key)
     narrowed = caller is not None and caller.account is not None
-    await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed)
+    limited = caller is not None and caller.permissions is not None
+    await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed, limited=limited)
     if not body.dry_run and context.submissions.gateways.of(body.gateway) is None:
         refuse_unless_ready(found)
     terms, submissions = terms_of(body, context.world.now(), narrowed=narrowed), context.submissions

@@ -55,7 +55,7 @@ MOST_TEMPLATES = 1000
 _WRONG = "A text is no template: `fields` names it, the line and what is wrong."
 
 
-@operation("GET", "/v1/templates", access=Access.QUERY, scope="api", tags=_TAGS)
+@operation("GET", "/v1/templates", access=Access.QUERY, scope="api", group="template", tags=_TAGS)
 async def listing(context: Context, query: TemplateQuery) -> TemplatePage:
     """List templates."""
     account = find_account(context, query.account).id if query.account else None
@@ -71,6 +71,7 @@ async def listing(context: Context, query: TemplateQuery) -> TemplatePage:
     "/v1/templates/template",
     access=Access.HANDLER,
     scope="api",
+    group="template",
     tags=_TAGS,
     large=True,
     change=Change("template.create", lambda path, answer: answer.id),
@@ -107,7 +108,7 @@ async def create(context: Context, body: TemplateCreate, *, caller: Token | None
     return TemplateCreated(account=owner, id=id)
 
 
-@operation("GET", _PATH, access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", _PATH, access=Access.HANDLER, scope="api", group="template", tags=_TAGS)
 async def read(context: Context, template: TemplateId, *, caller: Token | None = None) -> TemplateInfo:
     """Read a template."""
     found = _find(context, template, caller)
@@ -121,6 +122,7 @@ async def read(context: Context, template: TemplateId, *, caller: Token | None =
     f"{_PATH}/preview",
     access=Access.HANDLER,
     scope="api",
+    group="template",
     tags=_TAGS,
     reads=True,
     errors={422: "It cannot be rendered with these `params`: `fields` names the text, the line and what is wrong."},
@@ -150,6 +152,7 @@ async def preview(
     _PATH,
     access=Access.HANDLER,
     scope="api",
+    group="template",
     tags=_TAGS,
     large=True,
     change=Change("template.update", lambda path, answer: answer.id),
@@ -160,7 +163,7 @@ async def update(
 ) -> TemplateUpdated:
     """Change a template.
 
-    Messages that are queued were composed when they were submitted, and stay as they are.
+    Queued messages were composed when they were submitted, and do not change.
     """
     found = _find(context, template, caller, own=True)
     if body.content is not UNSET:
@@ -184,13 +187,14 @@ async def update(
     _PATH,
     access=Access.HANDLER,
     scope="api",
+    group="template",
     tags=_TAGS,
     change=Change("template.remove", lambda path, answer: answer.id if answer.deleted else None),
 )
 async def remove(context: Context, template: TemplateId, *, caller: Token | None = None) -> TemplateDeleted:
     """Remove a template.
 
-    Messages that were submitted with it are sent all the same.
+    Messages submitted with it are still sent.
     """
     found = templates.get(context.store.reader, template)
     if found is None or (caller is not None and caller.account not in (None, found.summary.account)):
@@ -204,6 +208,7 @@ async def remove(context: Context, template: TemplateId, *, caller: Token | None
     "/v1/templates/account/{account}",
     access=Access.PATH,
     scope="api",
+    group="template",
     tags=_TAGS,
     change=Change("template.flush", lambda path, answer: answer.account),
     errors={400: "`force` is not `true` (`ForceRequired`)."},

@@ -33,6 +33,7 @@ from engine.submission.reference import Referenced
     "/v1/account/{account}/message",
     access=Access.PATH,
     scope="api",
+    group="message",
     tags=("Message",),
     large=True,
     errors={
@@ -50,8 +51,8 @@ async def upload_message(
 ) -> Uploaded:
     """Store a message in a folder.
 
-    The event `messageNew` has `source: "api"`. Without UIDPLUS the server does not tell where the message is; then it
-    is looked for by its Message-ID.
+    The event `messageNew` has `source: "api"`. A server without UIDPLUS does not say where the message is, so the
+    engine looks for it by its Message-ID.
     """
     found = find_account(context, account)
     async with context.submissions.references.read(found, body, headers.seconds) as referenced:

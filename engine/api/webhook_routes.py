@@ -19,7 +19,7 @@ from engine.webhooks.registry import Made
 _TAGS = ("Webhooks",)
 
 
-@operation("GET", "/v1/webhookRoutes", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/webhookRoutes", access=Access.HANDLER, scope="api", group="webhook", tags=_TAGS)
 async def listing(context: Context, query: PageQuery, *, caller: Token) -> WebhookRoutes:
     """List webhook routes.
 
@@ -30,7 +30,9 @@ async def listing(context: Context, query: PageQuery, *, caller: Token) -> Webho
     return WebhookRoutes(**paging.numbers(len(rows), query), webhooks=shown)
 
 
-@operation("GET", "/v1/webhookRoutes/webhookRoute/{webhook}", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation(
+    "GET", "/v1/webhookRoutes/webhookRoute/{webhook}", access=Access.HANDLER, scope="api", group="webhook", tags=_TAGS
+)
 async def read(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookRoute:
     """Read a webhook route."""
     made, _ = find(context, webhook, caller)

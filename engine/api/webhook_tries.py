@@ -20,6 +20,7 @@ from engine.webhooks.plan import applied
     "/v1/webhooks/try",
     access=Access.HANDLER,
     scope="api",
+    group="webhook",
     tags=("Webhooks",),
     errors={404: "There is no such event, or it is no longer kept."},
 )

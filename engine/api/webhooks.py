@@ -96,7 +96,7 @@ async def create(context: Context, body: WebhookCreate, *, caller: Token) -> Web
     return WebhookCreated(id=made.id, secrets=made.record.secrets, seq=after)
 
 
-@operation("GET", "/v1/webhooks", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/webhooks", access=Access.HANDLER, scope="api", group="webhook", tags=_TAGS)
 async def listing(context: Context, query: PageQuery, *, caller: Token) -> WebhookList:
     """List webhook endpoints.
 
@@ -110,7 +110,7 @@ async def listing(context: Context, query: PageQuery, *, caller: Token) -> Webho
     return WebhookList(**paging.numbers(len(rows), query), webhooks=shown)
 
 
-@operation("GET", "/v1/webhooks/{webhook}", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/webhooks/{webhook}", access=Access.HANDLER, scope="api", group="webhook", tags=_TAGS)
 async def read(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookInfo:
     """Read a webhook endpoint."""
     made, _ = find(context, webhook, caller)
@@ -132,7 +132,7 @@ async def read(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
 async def update(context: Context, webhook: WebhookId, body: WebhookUpdate, *, caller: Token) -> WebhookUpdated:
     """Change a webhook endpoint.
 
-    The endpoint continues where it stands, and the events that wait for it are posted at once.
+    The endpoint continues from its position, and the events that wait for it are posted at once.
     """
     made = _made(context, webhook, caller)
     _must_be_readable(made)
@@ -158,6 +158,7 @@ async def update(context: Context, webhook: WebhookId, body: WebhookUpdate, *, c
     "/v1/webhooks/{webhook}",
     access=Access.HANDLER,
     scope="api",
+    group="webhook",
     tags=_TAGS,
     change=Change("webhook.remove", lambda path, answer: answer.id),
 )
@@ -173,13 +174,14 @@ async def remove(context: Context, webhook: WebhookId, *, caller: Token) -> Webh
     "/v1/webhooks/{webhook}/test",
     access=Access.HANDLER,
     scope="api",
+    group="webhook",
     tags=_TAGS,
     errors={400: "The endpoint has no URL."},
 )
 async def test(context: Context, webhook: WebhookId, *, caller: Token) -> WebhookTested:
     """Test a webhook endpoint.
 
-    The engine posts a test event (`webhookTest`, number 0) at once, and tells how the receiver answered. A second one,
+    The engine posts a test event (`webhookTest`, number 0) at once and shows how the receiver answered. A second one,
     signed with another secret, shows whether the receiver checks signatures.
     """
     made, endpoint = find(context, webhook, caller)
@@ -202,6 +204,7 @@ async def test(context: Context, webhook: WebhookId, *, caller: Token) -> Webhoo
     "/v1/webhooks/{webhook}/replay",
     access=Access.HANDLER,
     scope="api",
+    group="webhook",
     tags=_TAGS,
     change=Change("webhook.replay", lambda path, answer: answer.id),
 )
@@ -240,11 +243,11 @@ async def replay(context: Context, webhook: WebhookId, body: WebhookReplay, *, c
     return WebhookReplayed(id=copy.id, seq=after, until=numbers.last)
 
 
-@operation("GET", "/v1/webhooks/{webhook}/parked", access=Access.HANDLER, scope="api", tags=_TAGS)
+@operation("GET", "/v1/webhooks/{webhook}/parked", access=Access.HANDLER, scope="api", group="webhook", tags=_TAGS)
 async def parked(context: Context, webhook: WebhookId, query: PageQuery, *, caller: Token) -> ParkedList:
     """List parked events.
 
-    The events that the receiver refused for three days, or that an expression did not fit, with the reason.
+    The events that the receiver refused for three days, or that did not fit an expression, with the reason.
     """
     _, endpoint = find(context, webhook, caller)
     reader = context.store.reader
@@ -270,6 +273,7 @@ async def parked(context: Context, webhook: WebhookId, query: PageQuery, *, call
     "/v1/webhooks/{webhook}/parked",
     access=Access.HANDLER,
     scope="api",
+    group="webhook",
     tags=_TAGS,
     change=Change("webhook.settle", lambda path, answer: path["webhook"]),
 )

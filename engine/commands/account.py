@@ -65,7 +65,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     new.add_argument("--password-file", metavar="FILE", help="file with the password; - reads standard input")
     new.add_argument("--imap", metavar="HOST[:PORT]", help="IMAP server, or none (default: found from the address)")
     new.add_argument("--smtp", metavar="HOST[:PORT]", help="SMTP server, or none (default: found from the address)")
-    new.add_argument("--sandbox", action="store_true", help="an account inside the engine; its mail reaches nobody")
+    new.add_argument("--sandbox", action="store_true", help="an account inside the engine; its mail reaches no one")
     new.add_argument("--logs", action="store_true", help="keep a protocol log; see: engine logs")
     new.add_argument("--replace", action="store_true", help="change the account with this id if there is one")
     new.add_argument("--no-wait", action="store_true", help="do not wait until it is connected")
@@ -206,7 +206,7 @@ def _show(options: argparse.Namespace) -> int:
             user = (each.get("auth") or {}).get("user", "no login")
             rows.append((name, f"{each['host']} port {each['port']}, {tls}, {user}"))
     if shown.get("sandbox"):
-        rows.append(("servers", "inside the engine (sandbox): its mail reaches nobody"))
+        rows.append(("servers", "inside the engine (sandbox): its mail reaches no one"))
     if last := shown.get("smtpStatus"):
         rows.append(("last sent", f"{last['status']}, {last['created']} {last.get('response', '')}"))
     if "syncTime" in shown:

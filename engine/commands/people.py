@@ -25,7 +25,7 @@ examples:
   engine people link --role reader              for someone new, who may only look
   engine people link --name ann                 a new password for ann
 
-The link works once and for 24 hours. An owner may do everything, an operator runs the engine, a reader looks.
+The link works once and for 24 hours. An owner may do everything, an operator runs the engine, and a reader only looks.
 """
 
 

@@ -26,7 +26,7 @@ examples:
   engine send example --to friend@example.net --html letter.html --wait
 
 Without --text and --html, the text is read from standard input. --wait ends when the message is sent or has failed,
-with exit code 0 or 1. If that takes longer, the engine keeps trying, and "engine outbox show" tells more.
+with exit code 0 or 1. If that takes longer, the engine keeps trying, and "engine outbox show" shows more.
 """
 
 
@@ -36,7 +36,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     command.add_argument("account", metavar="ACCOUNT", help="the account to send through; see: engine account list")
     command.add_argument("--to", metavar="ADDRESS", action="append", default=[], help="recipient; repeatable")
     command.add_argument("--cc", metavar="ADDRESS", action="append", default=[], help="the same, shown as Cc")
-    command.add_argument("--bcc", metavar="ADDRESS", action="append", default=[], help="the same, shown to nobody")
+    command.add_argument("--bcc", metavar="ADDRESS", action="append", default=[], help="the same, shown to no one")
     command.add_argument("--from", metavar="ADDRESS", dest="sender", help="author (default: the account)")
     command.add_argument("--reply-to", metavar="ADDRESS", help="address for replies (default: the author)")
     command.add_argument("--subject", metavar="TEXT", help="subject (default: none)")

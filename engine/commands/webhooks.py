@@ -19,7 +19,7 @@ examples:
 """
 
 MISSING = {
-    "no events": "it names no event of this engine, so nothing is posted and events wait; * is all events",
+    "no events": "it names no event of this engine, so nothing is posted and events wait; * means all events",
     "no url": "it has no URL",
 }
 """What an endpoint in these states lacks."""

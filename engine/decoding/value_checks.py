@@ -14,10 +14,13 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from engine.imap.commands import flag_list
 from engine.mail.addresses import parse_address
 from engine.mail.header_writing import message_id_of
 from engine.masking import MASK
+from engine.model.token_restrictions import parsed_network
 from engine.proxies import proxy
 from engine.schema.events import EVENT_DATA
 from engine.schema.fields import Check
@@ -119,6 +122,24 @@ def ip(value: str) -> str:
 def ip_or_empty(value: str) -> str:
     """The same, or nothing."""
     return ip(value) if value else value
+
+
+def network(value: str) -> str:
+    """An address, or a network in CIDR notation; IPv4-mapped IPv6 becomes IPv4. Bits after the prefix are dropped."""
+    try:
+        found = parsed_network(value)
+    except ValueError as error:
+        raise ValueError("must be a valid ip address, perhaps with a CIDR") from error
+    return str(found) if "/" in value else str(found.network_address)
+
+
+def json_text(value: str) -> str:
+    """The text of a JSON value; "" for none."""
+    try:
+        msgspec.json.decode(value or "null")
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        raise ValueError("must be a valid JSON string") from error
+    return value
 
 
 def header_name(value: str) -> str:
@@ -236,7 +257,7 @@ def flag(value: str) -> str:
     except ValueError as error:
         raise ValueError("must be a flag: ASCII without blanks, quotes, brackets and wildcards") from error
     if value.lower() == "\\recent":
-        raise ValueError("is set by the mail server only")
+        raise ValueError("is set only by the mail server")
     return value
 
 
@@ -258,6 +279,8 @@ CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.PROXY_OR_EMPTY: proxy_or_empty,
     Check.IP: ip,
     Check.IP_OR_EMPTY: ip_or_empty,
+    Check.NETWORK: network,
+    Check.JSON: json_text,
     Check.HEADER_NAME: header_name,
     Check.ENVELOPE_ID: envelope_id,
     Check.MESSAGE_ID: message_id,

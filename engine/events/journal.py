@@ -11,6 +11,7 @@ Retention removes the oldest events, even those that a slow reader has not read 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -54,6 +55,8 @@ class Journal:
         self._recent = RecentEvents(store.last_seq)
         self.service_url: str | None = None
         self._latest = events.latest(store.reader)
+        self.counts: Counter[str] = Counter()
+        """Events added, by name."""
 
     def append(
         self, tx: Tx, name: str, account: str | None, data: dict[str, Any], scope: dict[str, str] | None = None
@@ -88,6 +91,7 @@ class Journal:
         def committed() -> None:
             for entry in entries:
                 self._recent.add(entry)
+            self.counts[name] += len(entries)
             self._hub.wake()
 
         tx.after_commit(committed)

@@ -1,11 +1,11 @@
-"""One export at work: counting, then writing, message by message, until it has ended or cannot go on.
+"""One running export: counts, then writes message by message, until it ends or fails.
 
-1. `_index` counts what is to be written in each folder, and takes down the folders.
-2. `_export` goes through the folders, by rising UID. Every few seconds the member of the file at work is ended; once
-   that is on disk, the place reached is committed. So a crash, or a connection that breaks, repeats at most those
-   seconds, and what was written of them is cut off first: no line is there twice, none is half there.
-3. A session is leased for such a while only, as one on long work, so that requests for files have their turns.
-4. A mailbox that cannot be had now is asked again after a growing wait, for `PATIENCE` since it last went on. A message
+1. `_index` lists the folders and counts the messages to write in each.
+2. `_export` goes through the folders in the order of UIDs. Every few seconds it ends the current gzip member; once that
+   is on disk, it commits the position. So a crash or a broken connection repeats at most those seconds, and whatever
+   was written in them is cut off first: no line occurs twice or in part.
+3. It leases a session only for such a period, as long work, so that requests for files get their turns.
+4. A mailbox that is unavailable is tried again after a growing wait, for `PATIENCE` since the last progress. A message
    over which the connection broke `BREAKS` times, or which the server refuses to show, is skipped and counted.
 """
 
@@ -46,7 +46,7 @@ BATCH = 20
 TURN_SECONDS = 3.0
 """After so long a session is given back, and the place reached is committed."""
 WAITS = (5.0, 15.0, 60.0, 300.0)
-"""Seconds before each further attempt at a mailbox that cannot be had; the last one again and again."""
+"""Seconds before each further attempt at a mailbox that is unavailable; the last one repeats."""
 PATIENCE = 6 * 3600.0
 """Seconds without any progress after which an export fails."""
 BREAKS = 2
@@ -58,7 +58,7 @@ class Gone(Exception):
 
 
 class Failed(Exception):
-    """The export cannot go on; `code` says why in one word."""
+    """The export cannot continue; `code` says why in one word."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -66,7 +66,7 @@ class Failed(Exception):
 
 
 class Limits:
-    """How much one export may hold: messages, and octets of its file."""
+    """How much one export may contain: messages, and octets of its file."""
 
     def __init__(self, messages: Callable[[], int], size: Callable[[], int]) -> None:
         self.messages = messages
@@ -74,7 +74,7 @@ class Limits:
 
 
 class ExportRun:
-    """`find` gives the account as it is registered now. `keep`: seconds for which the file stays."""
+    """`find` returns the account as it is registered now. `keep`: seconds for which the file is kept."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class ExportRun:
         """Of the message at which the connection broke last: folder, UID, how often."""
 
     async def run(self) -> None:
-        """Go on until it has ended. Raises `StorageFailed`. Cancelled: the next start goes on."""
+        """Continue until it has ended. Raises `StorageFailed`. Cancelled: the next start resumes it."""
         try:
             began = self.export.progress.began or self._world.now()
             await self._note(ExportStatus.PROCESSING, began=began)
@@ -118,7 +118,7 @@ class ExportRun:
             await self._files.remove(self.export.id)
 
     async def _persist(self) -> None:
-        """Work until all is written; what gets in the way is waited for. Raises `Failed`, `Gone`."""
+        """Work until everything is written; wait for what is temporarily unavailable. Raises `Failed`, `Gone`."""
         attempts, since, before = 0, trio.current_time(), self.export.progress
         while True:
             try:
@@ -158,7 +158,7 @@ class ExportRun:
             await file.aclose()
 
     async def _index(self) -> None:
-        """Take down the folders, and count what is to be written."""
+        """List the folders, and count the messages to write."""
         wanted = self.export.wanted
         async with self._leased(None) as (session, locator):
             paths = list(wanted.folders) or await every_folder(session)
@@ -179,7 +179,7 @@ class ExportRun:
         )
 
     async def _export(self, file: ExportFile) -> None:
-        """Write some messages of the folder at work; go on to the next one where there are none left."""
+        """Write some messages of the current folder; move on to the next folder once none are left."""
         progress = self.export.progress
         path = progress.folders[progress.place]
         async with self._leased(path) as (session, locator):
@@ -245,7 +245,7 @@ class ExportRun:
                 self._done(uid, exported=progress.exported + 1)
 
     async def _described(self, session: ImapSession, uids: list[int]) -> list[Fetched]:
-        """What the server tells of these messages; each alone where it refuses to tell of all."""
+        """What the server reports about these messages; each alone if it refuses to report on all."""
         items = (*DESCRIPTION, "BODY.PEEK[HEADER]", *session.id_items)
         try:
             return await session.fetch(ranges(uids), items)
@@ -272,7 +272,7 @@ class ExportRun:
 
     @asynccontextmanager
     async def _leased(self, path: str | None) -> AsyncIterator[tuple[ImapSession, Locator]]:
-        """A session for a while. What breaks in it undoes what is not committed."""
+        """A session for a while. An error in it undoes whatever is not committed."""
         account, before = self._refuse_unless_there(), self.export
         uses = dict(watch_rules(account.record, account.status.created).uses)
         try:
@@ -283,14 +283,14 @@ class ExportRun:
             raise
 
     def _criteria(self) -> str:
-        """The days of the span: SEARCH knows no others, and the server's may begin elsewhere."""
+        """The days of the span: SEARCH knows only days, and the server's may begin at another hour."""
         wanted = self.export.wanted
         first = datetime.fromtimestamp(max(wanted.start, 0.0), UTC) - timedelta(days=1)
         last = datetime.fromtimestamp(min(wanted.end, _LATEST), UTC) + timedelta(days=2)
         return f"SINCE {_day(first)} BEFORE {_day(last)}"
 
     async def _commit(self, file: ExportFile, **changes: Any) -> None:
-        """Have what was written on disk, then note it."""
+        """Sync what was written, then commit the position."""
         await self._note(written=await file.end_member(), **changes)
 
     async def _note(self, status: ExportStatus | None = None, **changes: Any) -> None:

@@ -1,8 +1,8 @@
-"""All exports: begun, gone on with after a restart, a few at a time, removed when their time is over.
+"""All exports: started, resumed after a restart, a few at a time, and removed when their time is over.
 
-Each runs in a task of its own, the oldest first, as many of one account and in all as the settings allow; the others
-are `queued`. Files of which no export is known - of accounts that were removed, of a crash at the wrong moment - are
-swept away at the start and with those that have expired.
+Each runs in a task of its own, the oldest first, as many per account and in all as the settings allow; the others are
+`queued`. Files without an export, left by removed accounts or by a crash, are removed at the start and together with
+expired ones.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Exports:
         )
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run the exports until cancelled; the next start goes on with them. Raises `StorageFailed`."""
+        """Run the exports until cancelled; the next start resumes them. Raises `StorageFailed`."""
         task_status.started()
         await self._remove_expired()
         async with trio.open_nursery() as nursery:
@@ -103,7 +103,7 @@ class Exports:
         return export
 
     async def remove(self, export: str) -> bool:
-        """End an export and remove it with its file; whether it was there. Raises `StorageFailed`."""
+        """End an export and remove it with its file; return whether it existed. Raises `StorageFailed`."""
         there: bool = await self._store.commit(lambda tx: exports.remove(tx, export))
         if (running := self._running.get(export)) is not None:
             _, scope, ended = running

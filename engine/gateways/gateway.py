@@ -1,8 +1,8 @@
 """One gateway while the engine runs: its lane, and what is wrong with it.
 
-The lane is like that of an account, and apart from all of them: a gateway that refuses the login or cannot be reached
-holds only what goes through it. Its messages are taken from one account after another, each by the way of its account:
-through the account's own proxy and from its own address, if it has them. A dead proxy of an account holds only that
+The lane is like that of an account, but separate from them: a gateway that refuses the login or cannot be reached
+delays only what goes through it. Its messages are taken from one account after another, each by its account's route:
+through the account's own proxy and from its own address, if it has them. A dead proxy of an account delays only that
 account's messages.
 """
 
@@ -167,7 +167,7 @@ class RunningGateway:
         self.error = {"response": f"Internal error: {error!r}", "serverResponseCode": "EINTERNAL"}
 
     def _server(self) -> OutgoingServer | None:
-        """The server by the way that most messages go; its `by` finds that of a message."""
+        """The server with the route of most messages; its `by` finds the route of a message."""
         if self.record is None:
             return None
         access, route = self._access, self._access.routes.of_gateway()

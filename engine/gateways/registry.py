@@ -1,7 +1,7 @@
 """All gateways: adds, changes, removes and finds them, and runs each in one nursery.
 
-A change is on disk before anything acts on it. A removed gateway leaves its messages in the queue: they wait, and go on
-once there is a gateway of this id again.
+A change is on disk before anything acts on it. A removed gateway leaves its messages in the queue: they wait until
+there is a gateway with this id again.
 """
 
 from __future__ import annotations
@@ -99,10 +99,10 @@ class Gateways:
             gateway.change_routes()
 
     async def save(self, gateway: str, decide: Callable[[Gateway | None], Gateway]) -> bool:
-        """Add or replace the gateway with this id; whether it is new.
+        """Add or replace the gateway with this id; return whether it is new.
 
-        `decide` makes its record from the one that is there: None if there is none, or if that cannot be read. What it
-        raises is raised, and nothing is changed then. Messages that waited for the gateway go on at once.
+        `decide` makes its record from the existing one (None if there is none, or it cannot be read). What it raises
+        propagates, and nothing is changed then. Messages that waited for the gateway are due at once.
         """
         async with self._changing:
             running = self._running.get(gateway)

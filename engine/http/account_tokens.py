@@ -67,12 +67,11 @@ def check(operation: GuardedOperation, *, takes_caller: bool) -> None:
         raise ValueError("its handler does not take the caller")
 
 
-def enter(access: Access, caller: Token | None, path: Mapping[str, str]) -> None:
-    """Check that the caller may use this path. Raises `Problem` 403."""
-    if caller is None or caller.account is None:
-        return
-    if access is Access.ALL_ACCOUNTS or path.get("account", caller.account) != caller.account:
-        raise _refused()
+def elsewhere(access: Access, account: str, path: Mapping[str, str], in_query: str | None) -> bool:
+    """Whether a request concerns more than this one account, as far as its path and `account` in its query say."""
+    if access is Access.ALL_ACCOUNTS or path.get("account", account) != account:
+        return True
+    return access is Access.QUERY and in_query is not None and in_query.strip() not in ("", account)
 
 
 def narrowed(caller: Token | None, query: QueryT) -> QueryT:
@@ -80,9 +79,5 @@ def narrowed(caller: Token | None, query: QueryT) -> QueryT:
     if caller is None or caller.account is None or not hasattr(query, "account"):
         return query
     if query.account not in (None, caller.account):
-        raise _refused()
+        raise Problem(403, "Unauthorized account")
     return msgspec.structs.replace(query, account=caller.account)
-
-
-def _refused() -> Problem:
-    return Problem(403, "Unauthorized account")

@@ -29,12 +29,14 @@ class Change(msgspec.Struct, frozen=True):
 
 async def record(
     store: Store, world: World, change: Change, caller: Token, address: str | None, path: Path, answer: Any
-) -> None:
-    """Record what a request has changed. Raises `StorageFailed`.
+) -> bool:
+    """Record what a request has changed, if anything; whether it has. Raises `StorageFailed`.
 
     Call this right after the change: a caller that disconnects does not stop the change, so it must be recorded.
     """
     changed = change.object(path, answer)
-    if changed is not None:
-        entry = audit.Entry(world.now(), caller.id, address, change.operation, changed)
-        await carry_through(store.commit(lambda tx: audit.add(tx, entry)))
+    if changed is None:
+        return False
+    entry = audit.Entry(world.now(), caller.id, address, change.operation, changed)
+    await carry_through(store.commit(lambda tx: audit.add(tx, entry)))
+    return True

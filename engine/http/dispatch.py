@@ -1,4 +1,4 @@
-"""The Quart app: all operations, the pages for people, `/`, `/health`, `/openapi.json` and `/control`.
+"""The Quart app: all operations, the pages for people, `/`, `/health`, `/ready`, `/openapi.json` and `/control`.
 
 Every request takes the same steps: token, access to the path, body, query, handler, JSON. All errors have one shape.
 The router sees the path as sent, and each id in it is percent-decoded once, here, so an id may contain any character,
@@ -14,7 +14,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 import trio
-from quart import Response, has_websocket_context, request, websocket
+from quart import Response, has_request_context, has_websocket_context, request, websocket
+from quart.routing import QuartRule
 from quart.wrappers import Request as HttpRequest
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_trio import QuartTrio
@@ -25,12 +26,14 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from engine.arriving_body import ArrivingBody
 from engine.config import Config
 from engine.decoding.decode import HERE, decode_body, decode_query
+from engine.edge.token_gate import TokenGate
 from engine.edge.wrong_tokens import WrongTokens
 from engine.errors import EngineError, Problem, StorageFailed
-from engine.http import control_requests, home_page, server
-from engine.http.account_tokens import enter, narrowed
+from engine.http import control_requests, home_page, readiness, server
+from engine.http.account_tokens import narrowed
 from engine.http.audit_entries import record
-from engine.http.bearer_tokens import Door
+from engine.http.bearer_tokens import Admitted, Door
+from engine.http.call_counts import CallCounts
 from engine.http.client_address import Addresses
 from engine.http.control_requests import OWNER, Started
 from engine.http.early_refusals import INTERNAL
@@ -38,14 +41,14 @@ from engine.http.edge_log import request_broke
 from engine.http.html_pages import NO_PAGES, Pages, page_view
 from engine.http.openapi import document
 from engine.http.operation import Operation
-from engine.http.path_ids import path_id
+from engine.http.path_ids import decoded_ids
 from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
 from engine.http.request_bodies import OTHER_BODIES, Bodies, RequestBody, has_body
 from engine.http.request_lifetime import HELD
 from engine.http.shared_limits import SharedLimit
 from engine.schema.fields import NoQuery, Request
 from engine.store.tokens import Token
-from engine.store.writer import Store, busy
+from engine.store.writer import Store
 from engine.version import VERSION
 from engine.world import World
 
@@ -53,14 +56,15 @@ RequestT = TypeVar("RequestT", bound=Request)
 
 log = logging.getLogger("engine.http")
 
-FAILED = "the data folder could not be written"
+CLIENT_LEFT = 499
+"""The status that counts where a client left before its answer, or the engine stopped: none was sent."""
 
 
 class Front(msgspec.Struct, frozen=True):
     """What requests need before their handler: the tokens, and the limits that all requests share.
 
     `started` is how the process was started. `ports` are the other ports that serve strangers, by the name that
-    `/health` gives them, each with whether it listens.
+    `/health` gives them, each with whether it listens. `stopping` is set when the process is about to end.
     """
 
     store: Store
@@ -70,7 +74,10 @@ class Front(msgspec.Struct, frozen=True):
     bodies: Bodies
     requests: SharedLimit
     wrong_tokens: WrongTokens
+    gate: TokenGate
     ports: Mapping[str, Callable[[], bool]]
+    calls: CallCounts
+    stopping: trio.Event
 
 
 def make_app(
@@ -81,9 +88,11 @@ def make_app(
     `tags` are as in `openapi.document`.
     """
     app = _App("engine", static_folder=None)
+    app.url_rule_class = _Rule
     server.install(app)
     app.url_map.merge_slashes = False
-    door = Door(front.store.reader, front.world, front.wrong_tokens, Addresses(front.config.http.proxies))
+    addresses = Addresses(front.config.http.proxies)
+    door = Door(front.store.reader, front.world, front.wrong_tokens, front.gate, addresses)
     for operation in operations:
         rule = operation.path.replace("{", "<").replace("}", ">")
         if operation.websocket:
@@ -94,14 +103,29 @@ def make_app(
     for page in pages.pages:
         view = page_view(page, pages.of_problem, front.bodies, front.requests, door.addresses)
         app.add_url_rule(page.path, endpoint=f"page {page.methods} {page.path}", view_func=view, methods=page.methods)
-    app.add_url_rule("/", view_func=home_page.view(lambda: _trouble(front.store)))
+    app.add_url_rule("/", view_func=home_page.view(lambda: readiness.trouble(front.store)))
     app.add_url_rule("/health", view_func=_health(front))
+    app.add_url_rule("/ready", view_func=_ready(front))
     app.add_url_rule("/openapi.json", view_func=_openapi(front, operations, tags))
     app.add_url_rule(control_requests.PATH, view_func=_control(front))
     app.register_error_handler(EngineError, _engine_error)
-    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(HTTPException, _http_error(front.calls))
     app.register_error_handler(Exception, _crash)
     return app
+
+
+class _Rule(QuartRule):
+    """A rule that paths are matched with, and no URL is built from.
+
+    For building, Werkzeug compiles two functions for each rule: a tenth of a second of each start.
+    """
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        return _builds_nothing
+
+
+def _builds_nothing(*_: object, **__: object) -> tuple[str, str]:
+    raise NotImplementedError("URLs are not built from rules")
 
 
 class _App(QuartTrio):
@@ -130,24 +154,27 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
     limit = largest if operation.large else min(largest, OTHER_BODIES)
     store, handler, change = front.store, operation.handler, operation.change
     changes = operation.method != "GET"
-    takes_query, takes_caller = "query" in operation.takes, "caller" in operation.takes
+    takes_query, takes_caller, takes_address = (each in operation.takes for each in ("query", "caller", "address"))
     headers = operation.headers
     header_names = {each.encode_name.lower(): each.encode_name for each in _fields(headers)}
 
-    async def answer(asked: HttpRequest, path: dict[str, str], caller: Token | None, body: RequestBody) -> Response:
+    async def answer(
+        asked: HttpRequest, path: dict[str, str], admitted: Admitted | None, body: RequestBody
+    ) -> Response:
         arguments: dict[str, Any] = {}
         if operation.body is None:
             if has_body(asked):
                 await body.arrive(asked, limit)
-            return await made_of(asked, path, caller, arguments)
+            return await made_of(asked, path, admitted, arguments)
         arrived = await body.arrive(asked, limit)
         async with front.bodies.heavy.large() if arrived.is_large else nullcontext():
             arguments["body"] = await _decoded(front, operation.body, arrived)
-            return await made_of(asked, path, caller, arguments)
+            return await made_of(asked, path, admitted, arguments)
 
     async def made_of(
-        asked: HttpRequest, path: dict[str, str], caller: Token | None, arguments: dict[str, Any]
+        asked: HttpRequest, path: dict[str, str], admitted: Admitted | None, arguments: dict[str, Any]
     ) -> Response:
+        caller = None if admitted is None else admitted.caller
         query = _query(asked, operation, caller)
         if takes_query:
             arguments["query"] = query
@@ -158,28 +185,67 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
             arguments["headers"] = decode_query(headers, given)
         if takes_caller:
             arguments["caller"] = caller
+        if takes_address:
+            arguments["address"] = door.addresses.of(asked)
         made = await handler(front, *path.values(), **arguments)
-        if change is not None and caller is not None:
-            address = None if caller is OWNER else door.addresses.of(asked)
-            await record(store, front.world, change, caller, address, path, made)
+        if admitted is not None:
+            await keep(asked, path, admitted, made)
         if isinstance(made, Response):
             return made
         return bytes_response(made) if isinstance(made, bytes) else json_response(made)
 
+    async def keep(asked: HttpRequest, path: dict[str, str], admitted: Admitted, made: Any) -> None:
+        """Put a change into the audit record; all else into the token's log."""
+        changed = False
+        if change is not None:
+            address = None if admitted.caller is OWNER else door.addresses.of(asked)
+            changed = await record(store, front.world, change, admitted.caller, address, path, made)
+        if not changed:
+            door.log(admitted)
+
+    counts = front.calls.of(operation.method, operation.path)
+
     async def view(**path: str) -> Response:
+        began, status = trio.current_time(), 500
+        try:
+            answered = await served(path)
+            status = answered.status_code
+        except EngineError as error:
+            status = as_problem(error).status
+            raise
+        except HTTPException as error:
+            status = error.code or 500
+            raise
+        except trio.Cancelled:
+            status = CLIENT_LEFT
+            raise
+        finally:
+            counts.note(status, trio.current_time() - began)
+        return answered
+
+    async def served(path: dict[str, str]) -> Response:
         if changes:
-            must_be_well(store)
+            readiness.must_be_well(store)
         elif store.failed:
-            raise StorageFailed(FAILED)
+            raise StorageFailed(readiness.FAILED)
         asked = cast(LocalProxy[HttpRequest], request)._get_current_object()  # each use of the proxy looks it up again
-        caller = None
-        if operation.scope is not None:
-            caller = door.require(asked, operation.scope)
-        ids = {name: path_id(raw) for name, raw in path.items()}
-        enter(operation.access, caller, ids)
-        holder = "" if caller is None else caller.hash
-        with front.requests.hold(holder), front.bodies.of(holder) as body:
-            answered = await answer(asked, ids, caller, body)
+        admitted = None if operation.scope is None else door.admit(asked, operation, path)
+        ids = decoded_ids(path) if admitted is None else admitted.ids
+        holder = "" if admitted is None else admitted.caller.hash
+        limits = {} if admitted is None else admitted.headers()
+        try:
+            with front.requests.hold(holder), front.bodies.of(holder) as body:
+                answered = await answer(asked, ids, admitted, body)
+        except EngineError as error:
+            if admitted is not None:
+                door.log(admitted)
+            if not limits:
+                raise
+            problem = as_problem(error)
+            problem.headers = limits | problem.headers
+            raise problem from error
+        if limits:
+            answered.headers.update(limits)
         log.debug("%s: %d", operation.name, answered.status_code)
         return answered
 
@@ -192,13 +258,13 @@ def _fields(kind: type[Request] | None) -> tuple[msgspec.structs.FieldInfo, ...]
 
 def _stream(front: Front, door: Door, operation: Operation) -> Callable[..., Awaitable[None]]:
     async def stream(**path: str) -> None:
-        caller = door.require(websocket, operation.scope or "")
-        ids = {name: path_id(raw) for name, raw in path.items()}
-        enter(operation.access, caller, ids)
+        admitted = door.admit(websocket, operation, path)
+        door.log(admitted)
+        caller = admitted.caller
         query = _query(websocket, operation, caller)
         arguments: dict[str, Any] = {"query": query, "caller": caller, "websocket": websocket}
         arguments = {name: each for name, each in arguments.items() if name in operation.takes}
-        await operation.handler(front, *ids.values(), **arguments)
+        await operation.handler(front, *admitted.ids.values(), **arguments)
 
     return stream
 
@@ -218,33 +284,26 @@ async def _decoded(front: Front, kind: type[RequestT], arrived: ArrivingBody) ->
 
 def _health(front: Front) -> Callable[[], Awaitable[Response]]:
     async def health() -> Response:
-        must_be_well(front.store)
         return json_response({"success": True} | {name: listens() for name, listens in front.ports.items()})
 
     return health
 
 
-def must_be_well(store: Store) -> None:
-    """Raise what a change would raise now: `StorageFailed`, `StorageUnavailable` or `StorageBusy`."""
-    if store.failed:
-        raise StorageFailed(FAILED)
-    store.must_be_in_place()
-    if store.locked_out:
-        raise busy()
+def _ready(front: Front) -> Callable[[], Awaitable[Response]]:
+    async def ready() -> Response:
+        missing = readiness.unready(front.store, front.stopping.is_set())
+        if missing:
+            said = "; ".join(f"{part}: {why}" for part, why in missing.items())
+            raise Problem(503, said, code="NotReady", headers={"Retry-After": "10"}, missing=missing)
+        return json_response({"success": True})
 
-
-def _trouble(store: Store) -> str | None:
-    try:
-        must_be_well(store)
-    except EngineError as error:
-        return str(error)
-    return None
+    return ready
 
 
 def _openapi(
     front: Front, operations: Sequence[Operation], tags: Mapping[str, str]
 ) -> Callable[[], Awaitable[Response]]:
-    """The document, made when it is first asked for: that takes 0.3 s, which no start should wait for."""
+    """The document, made for the first request: that takes 0.3 s, for which no start should wait."""
     made: list[bytes] = []
     making = trio.Lock()
 
@@ -277,15 +336,25 @@ async def _engine_error(error: EngineError) -> Response:
     return problem_response(problem)
 
 
-async def _http_error(error: HTTPException) -> Response:
+def _http_error(calls: CallCounts) -> Callable[[HTTPException], Awaitable[Response]]:
+    async def answer(error: HTTPException) -> Response:
+        problem = _http_problem(error)
+        if has_request_context() and request.routing_exception is not None:
+            calls.unmatched[problem.status] += 1
+        return problem_response(problem)
+
+    return answer
+
+
+def _http_problem(error: HTTPException) -> Problem:
     status = error.code or 500
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        return problem_response(Problem(405, phrase(405), headers={"Allow": ", ".join(sorted(error.valid_methods))}))
+        return Problem(405, phrase(405), headers={"Allow": ", ".join(sorted(error.valid_methods))})
     if isinstance(error, WebsocketMismatch):
         if has_websocket_context():
-            return problem_response(Problem(400, "This path does not accept websockets"))
-        return problem_response(Problem(426, "This path accepts only websockets", headers={"Upgrade": "websocket"}))
-    return problem_response(Problem(status, phrase(status)))
+            return Problem(400, "This path does not accept websockets")
+        return Problem(426, "This path accepts only websockets", headers={"Upgrade": "websocket"})
+    return Problem(status, phrase(status))
 
 
 async def _crash(error: Exception) -> Response:

@@ -39,17 +39,17 @@ _PAGE = f"""<!doctype html>
 <p class="state %s">%s</p>
 <h1>This is Mailbox Engine, an email API</h1>
 <p class="lead">Programs register mail accounts here, send mail through them, and hear what became of every message.
-There is nothing to sign in to.</p>
+Its operators <a href="admin">sign in</a>.</p>
 <dl>
-<div><dt>Requests</dt><dd><a href="openapi.json">openapi.json</a> describes all of them for programs,
-<code>docs/api.md</code> for people, with examples.</dd></div>
+<div><dt>Requests</dt><dd><a href="docs/api">The API</a>, with examples; <a href="openapi.json">openapi.json</a>
+describes it for programs.</dd></div>
 <div><dt>A first request</dt><dd><code>GET /v1/accounts</code> with the header
-<code>Authorization: Bearer TOKEN</code>. The operator of this engine makes the token:
+<code>Authorization: Bearer TOKEN</code>. The operator of this engine issues the token:
 <code>engine tokens issue</code>.</dd></div>
-<div><dt>Monitoring</dt><dd><a href="health">health</a> says, without a token, whether requests are taken. On the
-server, <code>engine doctor</code> says what is wrong and what to do.</dd></div>
-<div><dt>Documentation</dt><dd>It comes with the source: begin with <code>README.md</code>; <code>docs/events.md</code>
-has every event, <code>docs/operate.md</code> what an operator needs.</dd></div>
+<div><dt>Monitoring</dt><dd><a href="health">health</a> says, without a token, whether the engine accepts requests.
+On the server, <code>engine doctor</code> says what is wrong and what to do.</dd></div>
+<div><dt>Documentation</dt><dd><a href="docs/">docs</a>: how to run it, <a href="docs/events">every event</a>,
+<a href="docs/errors">every error code</a>, recipes for mail providers.</dd></div>
 </dl>
 </main></body></html>
 """
@@ -79,13 +79,13 @@ def view(trouble: Callable[[], str | None]) -> Callable[[], Awaitable[Response]]
                     "message": wrong,
                     "openapi": "openapi.json",
                     "health": "health",
-                    "documentation": ["README.md", "docs/api.md", "docs/events.md", "docs/operate.md"],
+                    "documentation": "docs/",
                 }
             )
             response.headers["Vary"] = "Accept"
             return response
         if wrong is None:
             return Response(_PAGE % ("good", "It is running."), headers=_HEADERS)
-        return Response(_PAGE % ("bad", escape(f"It runs, and takes nothing in: {wrong}.")), headers=_HEADERS)
+        return Response(_PAGE % ("bad", escape(f"It runs, but accepts nothing: {wrong}.")), headers=_HEADERS)
 
     return home

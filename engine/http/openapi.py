@@ -17,6 +17,7 @@ import msgspec
 from engine.http.account_tokens import Access
 from engine.http.examples import example
 from engine.http.operation import Kind, Operation
+from engine.model.token_permissions import ADMIN
 from engine.schema.events import EVENT_DATA, Event
 from engine.schema.problem import ProblemDocument
 
@@ -32,7 +33,8 @@ HTTP/1.1."""
 _PROBLEMS = {
     400: "The request is wrong; `fields` names every member that is.",
     401: "The token is missing or unknown.",
-    403: "The token lacks the scope, or is for another account.",
+    403: "The token may not be used for this: it lacks the scope or the permission, is for another account, or is "
+    "restricted to other addresses or referrers.",
     404: "What the path names does not exist.",
     408: "The body did not arrive in time.",
     409: "The request conflicts with an earlier one, or with what is stored.",
@@ -40,7 +42,8 @@ _PROBLEMS = {
     415: "The body is compressed.",
     416: "The file has no such bytes.",
     422: "The mail server cannot do this.",
-    429: "There is too much at once with this token; `Retry-After` says when to come back.",
+    429: "There is too much at once with this token, or its rate limit is reached (`RateLimited`); `Retry-After` says "
+    "when to come back.",
     431: "The head of the request, with its query, is too large.",
     503: "The engine or the account is not ready; `code` and `state` say why.",
     504: "The mail server did not answer in time (`Timeout`).",
@@ -111,6 +114,8 @@ def described(operation: Operation) -> dict[str, Any]:
         "tags": list(operation.tags),
         "parameters": parameters,
         "responses": responses,
+        "x-ee-action": operation.grant.action,
+        "x-ee-group": operation.group or ADMIN,
         "security": [{"bearer": [operation.scope]}] if operation.scope else [],
     }
     if operation.body:
@@ -122,9 +127,12 @@ def described(operation: Operation) -> dict[str, Any]:
 
 
 def _description(operation: Operation) -> str:
-    if operation.access is not Access.ALL_ACCOUNTS:
-        return operation.description
-    return f"{operation.description}\n\nThis needs a token for all accounts.".strip()
+    said = ["This needs a token for all accounts."] if operation.access is Access.ALL_ACCOUNTS else []
+    if operation.group is not None:
+        said.append(f"A token with permissions needs `{operation.grant.action}` in `{operation.group}`.")
+    elif operation.scope is not None:
+        said.append("A token with permissions may not use it.")
+    return f"{operation.description}\n\n{' '.join(said)}".strip()
 
 
 def _path_parameter(name: str, kind: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@
 
 1. The first parameter is what the engine gives every handler. Then comes one for each variable in the path, named in
    snake case, with a type that describes it.
-2. `body`, `query` and `headers` (Structs), `caller` (the token) and, for a websocket, `websocket` are passed by name.
+2. `body`, `query` and `headers` (Structs), `caller` (the token), `address` (the client's) and, for a websocket,
+   `websocket` are passed by name.
 3. The docstring is written for callers: its first paragraph is the summary, the rest is the description, in Markdown.
 4. The answer is a Struct, one of several, or `Encoded` (JSON for such a Struct); a handler that writes its answer
    itself returns `Response`.
@@ -24,6 +25,7 @@ import re
 import types
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import ModuleType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -33,6 +35,7 @@ from quart import Response
 from engine.http.account_tokens import Access, check
 from engine.http.audit_entries import Change
 from engine.http.declarations import HandlerT, declare, declared_handlers
+from engine.model.token_permissions import Action, Grant, Group
 from engine.schema.fields import Request
 
 Kind = type[msgspec.Struct]
@@ -43,7 +46,7 @@ AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 _DECLARED = "operation declared"
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 _CAPITAL = re.compile("(?=[A-Z])")
-_BY_NAME = ("body", "query", "headers", "caller", "websocket")
+_BY_NAME = ("body", "query", "headers", "caller", "address", "websocket")
 
 
 class Encoded(bytes, Generic[AnswerT]):
@@ -58,6 +61,9 @@ class Operation:
     * `body`, `query` and `headers` are Structs, None for none.
     * `answers` holds the Structs of successful answers; it is empty if the answer is not JSON but `media`.
     * `scope` is what a token needs, None if no token is required; `access` is how a token for one account is treated.
+    * `group` is what a token with permissions must be allowed to touch; None: it may not use the operation at all. That
+      is so for what gives out secrets, and for what makes or changes something that lasts longer than the token.
+    * `action` is what it must be allowed to do, None for what follows from the method (`grant`).
     * `large`: the body may contain attachments, up to `http.max_body`.
     * `change` is the audit entry to write, None for none.
     * `reads`: whatever its method, it changes nothing, so that people who may only look may ask for it.
@@ -71,6 +77,8 @@ class Operation:
     handler: Handler
     access: Access
     scope: str | None = None
+    group: Group | None = None
+    action: Action | None = None
     tags: tuple[str, ...] = ()
     in_path: Mapping[str, Any] = field(default_factory=dict)
     body: type[Request] | None = None
@@ -83,7 +91,7 @@ class Operation:
     reads: bool = False
     errors: Mapping[int, str] = field(default_factory=dict)
     takes: frozenset[str] = frozenset()
-    """Those of `body`, `query`, `headers`, `caller` and `websocket` that the handler takes."""
+    """Those of `body`, `query`, `headers`, `caller`, `address` and `websocket` that the handler takes."""
     websocket: bool = False
 
     @property
@@ -95,6 +103,12 @@ class Operation:
     def id(self) -> str:
         """Its `operationId` in OpenAPI."""
         return re.sub(r"\W+", "_", f"{self.method.lower()}{self.path}").strip("_")
+
+    @cached_property
+    def grant(self) -> Grant:
+        """What the permissions of a token must allow."""
+        by_method: Action = "destructive" if self.method == "DELETE" else "write" if self.changes else "read"
+        return Grant(self.action or by_method, self.group)
 
     @property
     def changes(self) -> bool:
@@ -109,6 +123,8 @@ def operation(
     access: Access,
     scope: str | None,
     tags: tuple[str, ...],
+    group: Group | None = None,
+    action: Action | None = None,
     media: str | None = None,
     large: bool = False,
     change: Change | None = None,
@@ -123,6 +139,8 @@ def operation(
         access=access,
         scope=scope,
         tags=tags,
+        group=group,
+        action=action,
         media=media,
         large=large,
         change=change,
@@ -131,9 +149,13 @@ def operation(
     )
 
 
-def websocket(path: str, *, access: Access, scope: str, tags: tuple[str, ...] = ()) -> Callable[[HandlerT], HandlerT]:
+def websocket(
+    path: str, *, access: Access, scope: str, group: Group | None = None, tags: tuple[str, ...] = ()
+) -> Callable[[HandlerT], HandlerT]:
     """Declare the handler below as the one for the websocket at `path`; it runs once its caller is authenticated."""
-    return declare(_DECLARED, method="GET", path=path, access=access, scope=scope, tags=tags, websocket=True)
+    return declare(
+        _DECLARED, method="GET", path=path, access=access, scope=scope, group=group, tags=tags, websocket=True
+    )
 
 
 def declared_in(modules: Iterable[ModuleType]) -> tuple[Operation, ...]:

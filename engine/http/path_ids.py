@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
 from engine.errors import Problem
@@ -20,3 +21,8 @@ def path_id(raw: str) -> str:
     except UnicodeDecodeError:
         pass
     raise Problem(400, "The path is not percent-encoded UTF-8")
+
+
+def decoded_ids(raw: Mapping[str, str]) -> dict[str, str]:
+    """All ids of a path by name. Raises as `path_id`."""
+    return {name: path_id(each) for name, each in raw.items()}

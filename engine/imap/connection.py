@@ -172,6 +172,7 @@ class ImapConnection(Dialogue):
         with self._breaking():
             while not self._protocol.news and not wake.is_set() and trio.current_time() < until:
                 self._check_bye()
+                await self._read_due(ANSWER_SECONDS)
                 if self._idles and "IDLE" in self.capabilities:
                     await self._idle(wake, until, heartbeat)
                 else:

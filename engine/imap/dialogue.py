@@ -3,6 +3,7 @@
 1. A call returns what the server confirmed, or raises, within its time limit.
 2. After a failure, a cancelled call or a BYE the dialogue is broken (`usable` is False).
 3. `settle` can repair a call that was interrupted only while its answer was arriving. Otherwise only `close` is left.
+   It also reads an answer that `_give` left due, and so does the next command.
 4. One task uses it at a time, but another may call `close`: the waiting task then gets a `NetworkError`.
 """
 
@@ -47,11 +48,18 @@ class Dialogue:
         self._heard = 0.0
         self._in_step = True
         """Whether every started write was completed, and everything received was parsed."""
+        self._due = False
+        """Whether the answer to a command sent by `_give` is still to be read."""
 
     @property
     def capabilities(self) -> frozenset[str]:
         """The capabilities that the server offers, in upper case."""
         return self._protocol.capabilities or frozenset()
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it is usable and no answer is due, so that it can rest."""
+        return self.usable and not self._due
 
     @property
     def silence(self) -> float:
@@ -69,12 +77,12 @@ class Dialogue:
                 self._check_bye()
 
     async def settle(self, seconds: float) -> bool:
-        """Read the rest of an answer whose call was cancelled or ran out of time, for at most `seconds`.
+        """Read what is due of an answer, or the rest of one whose call was cancelled or timed out, within `seconds`.
 
         Returns whether the dialogue is usable. It is not if the command was sent only in part.
         """
         protocol = self._protocol
-        if self.usable or not self._in_step or protocol.unsent or protocol.state not in _BETWEEN:
+        if self.in_order or not self._in_step or protocol.unsent or protocol.state not in _BETWEEN:
             return self.usable
         self.usable = True
         try:
@@ -125,6 +133,7 @@ class Dialogue:
         """Send one command and read its whole answer within `timeout` seconds."""
         with self._breaking():
             await self._check_time(command)
+            await self._read_due(timeout)
             self._protocol.start(command, unasked_limit(self.capabilities))
             return await self._finish(trio.current_time() + timeout, heed)
 
@@ -140,6 +149,7 @@ class Dialogue:
             return [await self._run(each) for each in every]
         with self._breaking():
             await self._check_time(first)
+            await self._read_due(timeout)
             self._protocol.start(first, behind=others)
             await self._finish(trio.current_time() + timeout)
             return self._protocol.completions
@@ -151,15 +161,22 @@ class Dialogue:
             raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"No time is left for {command.name}")
 
     async def _give(self, command: Command) -> None:
-        """Send a command whose answer `_answer` reads, before any other command is sent."""
+        """Send a command whose answer `_answer` reads; if another command comes first, that passes it over."""
         with self._breaking():
+            await self._read_due(COMMAND_SECONDS)
             self._protocol.start(command, unasked_limit(self.capabilities))
+            self._due = True
             await self._send_due(trio.current_time() + COMMAND_SECONDS)
 
     async def _answer(self, timeout: float) -> Completion:
         """Read the answer to the command sent by `_give`, within `timeout` seconds from now."""
         with self._breaking():
             return await self._finish(trio.current_time() + timeout)
+
+    async def _read_due(self, seconds: float) -> None:
+        """Pass over the answer that is due, if one is."""
+        if self._due:
+            await self._finish(trio.current_time() + seconds, _pass_over)
 
     async def _finish(self, deadline: float, heed: Heed | None = None) -> Completion:
         """Read until the command ends. `heed` gets the answer's data as it arrives, the completion the last part.
@@ -173,6 +190,7 @@ class Dialogue:
                 came = trio.current_time()
                 await heed(protocol.take_data())
                 deadline += trio.current_time() - came
+        self._due = False
         self.answered += len(protocol.completions)
         return protocol.completion
 

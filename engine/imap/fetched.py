@@ -1,6 +1,6 @@
 """One message as described by a FETCH, typed.
 
-A value that makes no sense, or that the server did not send, is absent; nothing here raises. Only the UID is required.
+A meaningless value, or one that the server did not send, is absent; nothing here raises. Only the UID is required.
 """
 
 from __future__ import annotations

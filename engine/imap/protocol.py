@@ -338,7 +338,7 @@ class Protocol:
 
     def _greet(self, response: Response) -> None:
         if not _greets(response):
-            raise ProtocolError("The server did not greet us like an IMAP server")
+            raise ProtocolError("The server's greeting is not that of an IMAP server")
         self.greeting = response
         self.state = GREETED[response.kind]
         if self.state is ProtocolState.LOGOUT:

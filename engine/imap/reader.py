@@ -15,7 +15,7 @@ from engine.imap.commands import Command
 from engine.imap.connection import ImapConnection
 from engine.imap.fetched import Fetched
 from engine.imap.gathering import Gathering, fetched
-from engine.imap.protocol import Completion
+from engine.imap.protocol import CommandRefused, Completion
 from engine.imap.responses import ESearch, Search, Thread, Untagged
 from engine.imap.uid_sets import Ranges, below, chunks, expanded, written
 
@@ -87,7 +87,7 @@ class ImapReader(ImapConnection):
 
     @property
     def tells_unseen_parts(self) -> bool:
-        """Whether parts may be asked for of a message whose structure is not known."""
+        """Whether parts may be requested of a message whose structure is unknown."""
         return not self._refusals.refuses(self._server, UNSEEN)
 
     def refuses_unseen_parts(self) -> None:
@@ -198,32 +198,35 @@ class ImapReader(ImapConnection):
 
         `decoded`: the server decodes the transfer encoding (BINARY, RFC 3516); the section must then be a part.
         `offset` and `end` select octets. The message is not marked as seen. The next piece is requested before the
-        current one is yielded, so that the server works in the meantime; at most two are in memory. A caller that stops
-        early must close the generator. Raises `FetchRefused`.
+        current one is yielded, so that the server works in the meantime; at most two are in memory. A caller may stop
+        early, and use the session for something else. Raises `CommandRefused`, also if the message is removed on
+        the way.
         """
         name = f"{'BINARY' if decoded else 'BODY'}.PEEK[{section}]"
-        asked = False
-        try:
-            while (size := DOWNLOAD_BYTES if end is None else min(DOWNLOAD_BYTES, end - offset)) > 0:
-                if not asked:
-                    await self._give(commands.uid_fetch(str(uid), ["UID", f"{name}<{offset}.{size}>"]))
-                asked = False
-                found = fetched(await self._answer(FETCH_SECONDS))
-                piece, last = _piece(
-                    next((each for each in found if each.uid == uid), None), section, offset, size, end
+        asked, begun = False, offset
+        while (size := DOWNLOAD_BYTES if end is None else min(DOWNLOAD_BYTES, end - offset)) > 0:
+            if not asked:
+                await self._give(commands.uid_fetch(str(uid), ["UID", f"{name}<{offset}.{size}>"]))
+            completion = await self._answer(FETCH_SECONDS)
+            one = next((each for each in fetched(completion) if each.uid == uid), None)
+            if one is None and offset > begun and not await self._has(uid):
+                raise CommandRefused(
+                    "* NO [EXPUNGEISSUED] The message was removed during the download", "EXPUNGEISSUED"
                 )
-                offset += len(piece)
-                more = DOWNLOAD_BYTES if end is None else min(DOWNLOAD_BYTES, end - offset)
-                if not last and more > 0:
-                    await self._give(commands.uid_fetch(str(uid), ["UID", f"{name}<{offset}.{more}>"]))
-                    asked = True
-                if piece:
-                    yield piece
-                if not asked:
-                    return
-        finally:
+            piece, last = _piece(one, section, offset, size, end)
+            offset += len(piece)
+            more = DOWNLOAD_BYTES if end is None else min(DOWNLOAD_BYTES, end - offset)
+            asked = not last and more > 0
             if asked:
-                self.usable = False  # until `settle` has read the answer that is still due
+                await self._give(commands.uid_fetch(str(uid), ["UID", f"{name}<{offset}.{more}>"]))
+            if piece:
+                yield piece
+            if not asked:
+                return
+
+    async def _has(self, uid: int) -> bool:
+        """Whether there is such a message in the mailbox."""
+        return any(one.uid == uid for one in await self.fetch(((uid, uid),), ("UID",)))
 
 
 def _piece(one: Fetched | None, section: str, offset: int, size: int, end: int | None) -> tuple[bytes, bool]:

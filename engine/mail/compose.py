@@ -21,7 +21,7 @@ The tree, without the levels that would be empty:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 
@@ -74,7 +74,7 @@ class Composed(msgspec.Struct, frozen=True):
 
     `header` ends with the CRLF of its last field; `bcc_header` is b"" without Bcc. `smtputf8`: the local part of an
     address, perhaps in Bcc, requires SMTPUTF8. `eight_bit`: an octet beyond ASCII requires 8BITMIME, which only a
-    message that came whole can do.
+    message that came whole can do. `tail` is the end of the body if other messages share it (the same object).
     """
 
     header: bytes
@@ -82,13 +82,23 @@ class Composed(msgspec.Struct, frozen=True):
     body: bytes
     smtputf8: bool
     eight_bit: bool = False
+    tail: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """The octets that are sent."""
+        return len(self.header) + 2 + len(self.body) + len(self.tail)
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What a message says, below its own header: the fields that describe it, and the octets."""
+    """What a message says, below its own header: the fields that describe it, and the octets.
+
+    `tail` is the end of the octets if other messages share it.
+    """
 
     header: str
     body: bytes
+    tail: bytes = b""
 
 
 def compose(draft: Draft, *, message_id: str, date: float, boundary: str) -> Composed:
@@ -106,22 +116,48 @@ def attached(draft: Draft) -> tuple[MimePart, ...]:
     return tuple(attachment_part(each, f"attachments[{n}]") for n, each in enumerate(draft.attachments))
 
 
-def content_of(draft: Draft, boundary: str, parts: Sequence[MimePart]) -> Content:
+def content_of(
+    draft: Draft, boundary: str, parts: Sequence[MimePart], tails: dict[bool, bytes] | None = None
+) -> Content:
     """Texts and attachments, which several messages may share; `parts` are those of `attached`.
 
-    `boundary` as for `compose`. Raises `ValueError` for an invalid one.
+    `boundary` as for `compose`. `tails`: what follows the texts in messages with this boundary and these parts, by
+    whether they have HTML; the first of either kind adds it, the others take it. Raises `ValueError` for an invalid
+    boundary.
     """
     if not _BOUNDARY.fullmatch(boundary):
         raise ValueError("illegal boundary")
-    root = _tree(draft, boundary, parts)
-    # Written without a copy: a large file would be in memory a third time.
+    has_html = bool(draft.html)
+    known = tails.get(has_html) if tails is not None else None
+    root, last_text = _tree(draft, boundary, parts, files_checked=known is not None)
+    pieces = root.pieces()
+    if tails is None or not parts or not root.boundary.startswith(f"{boundary}_"):
+        return Content(root.header, _written(piece for _, piece in pieces))
+    body = _written(_up_to(last_text, pieces))
+    if known is None:
+        known = tails[has_html] = _written(piece for _, piece in pieces)
+    return Content(root.header, body, known)
+
+
+def _up_to(last: MimePart, pieces: Iterator[tuple[MimePart, bytes]]) -> Iterator[bytes]:
+    """The pieces up to the end of the part `last`, with the line end after it; the others stay in `pieces`."""
+    reached = False
+    for part, piece in pieces:
+        yield piece
+        if reached and part is not last:
+            return
+        reached = part is last
+
+
+def _written(pieces: Iterable[bytes]) -> bytes:
+    """The pieces in one, with a line end; without a copy, which would have a large file in memory a third time."""
     body, last = BytesIO(), b""
-    for piece in root.pieces():
+    for piece in pieces:
         body.write(piece)
         last = piece or last
     if not last.endswith(b"\r\n"):
         body.write(b"\r\n")
-    return Content(root.header, body.getvalue())
+    return body.getvalue()
 
 
 def headed(draft: Draft, content: Content, *, message_id: str, date: float) -> Composed:
@@ -152,6 +188,7 @@ def headed(draft: Draft, content: Content, *, message_id: str, date: float) -> C
         content.body,
         # Everything but such addresses is encoded, so non-ASCII characters here belong to one.
         smtputf8=not (header.isascii() and bcc.isascii()),
+        tail=content.tail,
     )
 
 
@@ -164,7 +201,13 @@ def date_of(seconds: float) -> str:
     )
 
 
-def _tree(draft: Draft, seed: str, parts: Sequence[MimePart]) -> MimePart:
+def _tree(
+    draft: Draft, seed: str, parts: Sequence[MimePart], *, files_checked: bool = False
+) -> tuple[MimePart, MimePart]:
+    """The tree, and the last of its texts, which all stand before the files.
+
+    `files_checked`: no file contains a boundary made of `seed`.
+    """
     beside: list[MimePart] = []
     inside: list[MimePart] = []
     invitation: list[MimePart] = []
@@ -176,12 +219,13 @@ def _tree(draft: Draft, seed: str, parts: Sequence[MimePart]) -> MimePart:
             (inside if shown else beside).append(part)
     html = text_part("html", draft.html) if draft.html else None
     text = text_part("plain", draft.text or (html_to_text(draft.html) if draft.html else ""))
-    leaves = [text, *beside, *inside, *invitation]
-    if html is not None:
-        leaves.append(html)
+    texts = [text] if html is None else [text, html]
+    last_text = texts[-1]
+    leaves = [*texts, *beside, *inside, *invitation]
     if len(leaves) == 1:
-        return text
-    seed = _unused(seed, leaves)
+        return text, text
+    if not files_checked or _unused(seed, texts) != seed:
+        seed = _unused(seed, leaves)
     forms = [text]
     if html is not None:
         if inside:
@@ -190,7 +234,7 @@ def _tree(draft: Draft, seed: str, parts: Sequence[MimePart]) -> MimePart:
         forms.append(html)
     forms += invitation
     root = multipart("alternative", forms, seed + "_2") if len(forms) > 1 else text
-    return multipart("mixed", [root, *beside], seed + "_1") if beside else root
+    return (multipart("mixed", [root, *beside], seed + "_1") if beside else root), last_text
 
 
 def _unused(seed: str, leaves: list[MimePart]) -> str:

@@ -6,9 +6,10 @@ Text of at most `LONGEST` characters is taken: markdown-it needs time that grows
 from __future__ import annotations
 
 import functools
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from markdown_it import MarkdownIt
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 LONGEST: Final = 100_000
 
@@ -19,6 +20,8 @@ class TooLong(ValueError):
 
 @functools.cache
 def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # a tenth of what the start imports
+
     return MarkdownIt("commonmark", {"html": True, "linkify": True}).enable(["table", "strikethrough", "linkify"])
 
 

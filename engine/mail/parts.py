@@ -57,18 +57,19 @@ class MimePart(msgspec.Struct, frozen=True):
     parts: tuple[MimePart, ...] = ()
     boundary: str = ""
 
-    def pieces(self) -> Iterator[bytes]:
-        """The body, piece by piece."""
+    def pieces(self) -> Iterator[tuple[MimePart, bytes]]:
+        """The body, piece by piece, each with the part that it belongs to; what is between parts is the multipart's."""
         if self.encoded:
-            yield from base64_pieces(self.content)
+            for piece in base64_pieces(self.content):
+                yield self, piece
         elif not self.parts:
-            yield self.content
+            yield self, self.content
         else:
             for part in self.parts:
-                yield f"--{self.boundary}\r\n{part.header}\r\n".encode("ascii")
+                yield self, f"--{self.boundary}\r\n{part.header}\r\n".encode("ascii")
                 yield from part.pieces()
-                yield b"\r\n"
-            yield f"--{self.boundary}--\r\n".encode("ascii")
+                yield self, b"\r\n"
+            yield self, f"--{self.boundary}--\r\n".encode("ascii")
 
 
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+"

@@ -1,4 +1,4 @@
-"""A whole message taken apart into header and body, as bytes: fields found, taken out, added. It never raises.
+"""A whole message taken apart into header and body, as bytes: finding, removing and adding fields. It never raises.
 
 Line ends become CRLF; everything else stays as it is, whatever it is.
 """
@@ -35,7 +35,7 @@ def split_fields(header: bytes) -> list[bytes]:
 
 
 def with_fields(message: Composed, given: Composed, names: frozenset[bytes]) -> Composed:
-    """The message with the fields of these names (in lower case) as `given` has them, in place of its own."""
+    """The message with the fields of these names (in lower case) replaced by those of `given`."""
     own: dict[bytes, list[bytes]] = {name: [] for name in names}
     for field in split_fields(given.header):
         if name_of(field) in own:

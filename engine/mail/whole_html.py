@@ -1,4 +1,4 @@
-"""Changes the HTML texts of a message that came whole, and nothing else: every other octet stays where it is. Pure.
+"""Changes the HTML texts of a whole message, and nothing else: every other octet stays where it is. Pure.
 
 1. Only texts that a mail program shows are changed: no attachment, no attached message, nothing below
    multipart/signed or multipart/encrypted. A message with a signature in its header (DKIM, ARC) stays as a whole.

@@ -1,4 +1,4 @@
-"""An export as it is stored: what was asked for, and how far it has come. *pure*"""
+"""An export as it is stored: what was requested, and how far it has come. *pure*"""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Phase(StrEnum):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for. Times in seconds since 1970, `end` excluded; `folders` empty: all.
+    """What was requested. Times in seconds since 1970, `end` excluded; `folders` empty: all.
 
     `most`: characters of each text, None for all.
     """

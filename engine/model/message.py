@@ -26,7 +26,7 @@ class LaneId(NamedTuple):
 
 
 class Dsn(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which delivery reports the recipients' servers are asked for (RFC 3461).
+    """The delivery reports to request from the recipients' servers (RFC 3461).
 
     `full`: a report returns the whole message, else its header. `id`: the envelope id, printable ASCII; None: the queue
     id. `notify`: of `NEVER`, `SUCCESS`, `FAILURE`, `DELAY`; () leaves it to the servers. `recipient`: the address that
@@ -48,7 +48,7 @@ class Message(msgspec.Struct, kw_only=True):
     * `doubt_since`: when the oldest outcome that is still unknown became so.
     * `interruptions`: how often an attempt crashed or ended with the process, since the last one that was completed.
     * `expires_at`: when it is given up if its account cannot send at all.
-    * `eight_bit`: only a server with 8BITMIME can take it. `dsn`: the delivery reports asked for.
+    * `eight_bit`: only a server with 8BITMIME can take it. `dsn`: the delivery reports to request.
     * `proxy` (a sealed URL) and `local_address`: the message's own; None: those of its account.
     * `gateway`: the gateway it goes through, which may be gone; None: its account's own server.
     """

@@ -107,7 +107,7 @@ class HandOver:
     async def _tracked(
         self, account: Account, composed: Composed, spooled: str | None, message_id: str, terms: Terms
     ) -> tuple[Composed, str | None]:
-        """The message with what is tracked in it, and the file that has its body if that is not in it."""
+        """The message with its links tracked, and the file that has its body if the message itself has not."""
         links = await self._submissions.links.of(account, terms)
         if not (links.tracks and may_have_html(composed)):
             return composed, spooled
@@ -125,7 +125,7 @@ class HandOver:
     def _completed(self, header: bytes, author: str, date: float) -> tuple[Composed, str]:
         """The header with a Message-ID and a Date, Bcc apart, and the Message-ID."""
         if not fields(header).get("message-id"):
-            # An empty one would stay in the way of a new one.
+            # An empty one would prevent a new one.
             header = b"".join(each for each in split_fields(header) if name_of(each) != b"message-id")
         whole = from_raw(header + b"\r\n", self._submissions.composer.message_id(author), date)
         return whole, fields(whole.header)["message-id"][0]
@@ -157,7 +157,7 @@ def _terms(control: Control, mail: MailFrom, recipients: Sequence[RcptTo], now: 
 
 
 def _dsn(mail: MailFrom, recipients: Sequence[RcptTo]) -> Dsn | None:
-    """The delivery reports asked for; where recipients differ, all get what any of them asked for."""
+    """The delivery reports to request; where recipients differ, everything that any of them asks for."""
     asked = {each.notify for each in recipients}
     if not (mail.returned or mail.envelope_id or asked != {()}):
         return None
@@ -198,6 +198,6 @@ def _subject(header: bytes) -> str | None:
 def _fingerprint(terms: Terms) -> bytes:
     """What two submissions with one key must have in common: the envelope.
 
-    A program that submits a message again often makes it anew, with another Date, Message-ID and boundary.
+    A program that submits a message again often builds it again, with another Date, Message-ID and boundary.
     """
     return hashlib.sha256(msgspec.json.encode(("smtp", terms.sender, sorted(terms.recipients)))).digest()

@@ -1,8 +1,9 @@
 """Who may log in at the SMTP door: an account's id with a token of scope `smtp`, or with `msa.password`.
 
-A token for one account logs in as that account only. The token is looked up at each login and again before each
-message, so one that was revoked is refused from the next message on. Wrong ones count with those of the HTTP API: an
-address that sends too many has to wait (`engine.edge.wrong_tokens`).
+A token for one account logs in as that account only; its permissions must allow `send` in `submit`, and its
+restrictions hold (`engine.edge.token_gate`): each message counts as one request. The token is looked up at each login
+and again before each message, so one that was revoked is refused from the next message on. Wrong ones count with those
+of the HTTP API: an address that sends too many has to wait (`engine.edge.wrong_tokens`).
 """
 
 from __future__ import annotations
@@ -13,13 +14,20 @@ from collections.abc import Callable
 
 import msgspec
 
-from engine.edge.token_scopes import allows
+from engine.edge.token_gate import Asked, Refused, TokenGate
 from engine.edge.wrong_tokens import WrongTokens
+from engine.model.token_permissions import SUBMISSION
 from engine.msa.replies import one_line
 from engine.store import tokens
 from engine.world import World
 
 SCOPE = "smtp"
+_REFUSED = "535 5.7.8 Authentication failed: "
+_BECAUSE = {
+    "scope": "the token lacks the scope smtp: engine tokens issue -s smtp",
+    "address": "the token may not be used from your address",
+    "referrer": "the token is for web pages alone",
+}
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -37,12 +45,14 @@ class Logins:
         db: sqlite3.Connection,
         password: str,
         wrong: WrongTokens,
+        gate: TokenGate,
         is_account: Callable[[str], bool],
         world: World,
     ) -> None:
         self._db = db
         self._password = password.encode()
         self._wrong = wrong
+        self._gate = gate
         self._is_account = is_account
         self._world = world
 
@@ -56,15 +66,32 @@ class Logins:
         token = tokens.find(self._db, secret.strip(), self._world.now())
         if token is None or token.account not in (None, account):
             return self._refusal(address)
-        if not allows(token, SCOPE):
-            return "535 5.7.8 Authentication failed: the token lacks the scope smtp: engine tokens issue -s smtp"
+        asked = Asked("SMTP", "AUTH", SCOPE, SUBMISSION, address, None, account, elsewhere=False)
+        try:
+            self._gate.enter(token, asked, counts=False)
+        except Refused as refused:
+            return _REFUSED + _BECAUSE.get(refused.reason, "the permissions of the token do not allow it to send")
         if not self._is_account(account):
-            return one_line(f"535 5.7.8 Authentication failed: there is no account {account}")
+            return one_line(f"{_REFUSED}there is no account {account}")
+        self._gate.note(token, asked)
         return Login(account, token.hash)
 
-    def holds(self, login: Login) -> bool:
-        """Whether the login is still valid: its token has neither been revoked nor expired."""
-        return login.token is None or tokens.exists(self._db, login.token, self._world.now())
+    def refuse_message(self, login: Login) -> str | None:
+        """The reply that refuses one more message; None lets it in, and counts it.
+
+        It begins with 421 where the token has been revoked or has expired: then no message will be let in.
+        """
+        if login.token is None:
+            return None
+        token = tokens.valid(self._db, login.token, self._world.now())
+        if token is None:
+            return "421 4.7.0 The token has been revoked or has expired: log in with another one"
+        try:
+            self._gate.count(token)
+        except Refused as refused:
+            assert refused.counted is not None
+            return f"451 4.7.1 The rate limit of the token is reached: wait {refused.counted.reset} s"
+        return None
 
     def _refusal(self, address: str) -> str:
         problem = self._wrong.refusal(address)

@@ -2,7 +2,7 @@
 
 The dialogue decides what a client may say (`smtp/server_protocol.py`); this answers its events, within time limits:
 
-* A client logs in within `msa.login_timeout`, is never silent for `msa.timeout`, and sends a message at a least rate.
+* A client logs in within `msa.login_timeout`, is never silent for `msa.timeout`, and sends a message at a minimum rate.
 * A reply that is not read ends the connection.
 * A stop ends it with 421 between messages. A message on its way may still arrive within the door's grace time; its 250
   is sent if and only if it is queued.
@@ -175,8 +175,9 @@ class DoorSession:
             self._protocol.end(f"421 4.7.0 {self._parts.host} Too many failed logins")
 
     def _begin(self, mail: MailFrom) -> None:
-        if self._login is not None and not self._parts.logins.holds(self._login):
-            self._protocol.end("421 4.7.0 The token has been revoked or has expired: log in with another one")
+        refusal = None if self._login is None else self._parts.logins.refuse_message(self._login)
+        if refusal is not None:
+            (self._protocol.end if refusal.startswith("421") else self._protocol.reply)(refusal)
         elif self._login is None and not self._may_be_anonymous():
             self._protocol.refuse(self._how_to_log_in())
         elif mail.size > self._parts.config.max_message:

@@ -145,7 +145,7 @@ def claims_of(id_token: str) -> dict[str, Any]:
     """
     parts = id_token.split(".")
     if len(parts) != 3:
-        raise ValueError("it is no signed token")
+        raise ValueError("it is not a signed token")
     payload = parts[1]
     try:
         claims = read_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode())

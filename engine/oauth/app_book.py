@@ -81,7 +81,7 @@ class AppBook:
     async def add(self, app: App) -> Made:
         """Create an app. Raises what `Store.admit` raises."""
         now = self._world.now()
-        record = self._sealed(app)
+        record = sealed_record(app, self._vault)
         await self._store.admit(lambda tx: oauth_apps.add(tx, app.id, record, app.client_secret_expires, now))
         state = self._missing.pop(app.id, None) or AppState(app.id, None, self._tell)
         state.change(app)
@@ -92,7 +92,7 @@ class AppBook:
     async def change(self, made: Made, app: App) -> None:
         """Change an app; accounts that waited because of it continue at once."""
         now = self._world.now()
-        record = self._sealed(app)
+        record = sealed_record(app, self._vault)
         await self._store.admit(lambda tx: oauth_apps.change(tx, app.id, record, app.client_secret_expires, now))
         if app.client_secret_expires != made.app.client_secret_expires:
             made.warned = None
@@ -133,16 +133,9 @@ class AppBook:
         self.changed.set()
         self.changed = trio.Event()
 
-    def _sealed(self, app: App) -> bytes:
-        built = msgspec.to_builtins(app)
-        for member in oauth_apps.SEALED:
-            if built.get(member):
-                built[member] = self._vault.seal("", sealed.app_field(app.id, member), built[member])
-        return msgspec.json.encode(built)
-
     def _loaded(self, row: AppRow) -> Made:
         error = None if row.error is None else msgspec.json.decode(row.error, type=dict[str, Any])
-        app, why = self._opened(row)
+        app, why = opened_record(row, self._vault)
         state = AppState(row.id, app, self._tell)
         if why is not None:
             log.error("the OAuth2 app %s is left alone: %s", row.id, why)
@@ -153,18 +146,28 @@ class AppBook:
             state.remember(error.get("serverResponseCode"), error.get("hint"))
         return Made(state, row.created, row.updated, row.warned, error)
 
-    def _opened(self, row: AppRow) -> tuple[App, str | None]:
-        """The app without its unreadable parts, and the reason if there are any."""
-        why = None
-        try:
-            built = msgspec.json.decode(row.record, type=dict[str, Any])
-            for member in oauth_apps.SEALED:
-                if not built.get(member):
-                    continue
-                try:
-                    built[member] = self._vault.open("", sealed.app_field(row.id, member), str(built[member]))
-                except DamagedSecret as error:
-                    built[member], why = "", f"its secret cannot be read: {error}"
-            return msgspec.convert({**built, "id": row.id}, App), why
-        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
-            return App(id=row.id, provider="oidc", name=row.id), f"its record cannot be read: {error}"
+
+def sealed_record(app: App, vault: Vault) -> bytes:
+    """The app in stored form: JSON with its secrets sealed."""
+    built = msgspec.to_builtins(app)
+    for member in oauth_apps.SEALED:
+        if built.get(member):
+            built[member] = vault.seal("", sealed.app_field(app.id, member), built[member])
+    return msgspec.json.encode(built)
+
+
+def opened_record(row: AppRow, vault: Vault) -> tuple[App, str | None]:
+    """The stored app without its unreadable parts, and the reason if there are any."""
+    why = None
+    try:
+        built = msgspec.json.decode(row.record, type=dict[str, Any])
+        for member in oauth_apps.SEALED:
+            if not built.get(member):
+                continue
+            try:
+                built[member] = vault.open("", sealed.app_field(row.id, member), str(built[member]))
+            except DamagedSecret as error:
+                built[member], why = "", f"its secret cannot be read: {error}"
+        return msgspec.convert({**built, "id": row.id}, App), why
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+        return App(id=row.id, provider="oidc", name=row.id), f"its record cannot be read: {error}"

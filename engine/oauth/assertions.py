@@ -32,7 +32,7 @@ def service_key(text: str) -> RSAPrivateKey:
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ValueError("is no private key in PEM form without a password") from None
+        raise ValueError("is not a private key in PEM form without a password") from None
     if not isinstance(key, RSAPrivateKey):
         raise ValueError("is no RSA key")
     return key

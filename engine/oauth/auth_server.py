@@ -1,12 +1,12 @@
-"""Asking a server of the operator's what to log in with: the setting `authServer`, for accounts with `useAuthServer`.
+"""Asking the operator's own server for logins: the setting `authServer`, for accounts with `useAuthServer`.
 
 `GET <authServer>?account=<id>&proto=imap|smtp` answers `{"user", "accessToken" | "pass"}`; `expires` (a time),
-`expiresIn` (seconds) or `Cache-Control` may say for how long. User and password in the URL are sent as Basic. What is
-asked goes over a connection of its own, answers have at most 256 KiB and 20 s, redirects are not followed
+`expiresIn` (seconds) or `Cache-Control` may say for how long. User and password in the URL are sent as Basic. Each
+request has a connection of its own, an answer has at most 256 KiB and 20 s, and redirects are not followed
 (`http_client.py`).
 
-Whatever goes wrong is a `TokenError`: passing, or, where the server has nothing for the account, like a grant that is
-gone. Nothing that is stored ever stands in for an answer.
+Every failure is a `TokenError`: passing, or, if the server has no login for the account, like a grant that is gone.
+Nothing stored ever replaces an answer.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ LONGEST_USER, LONGEST_PASSWORD, LONGEST_TOKEN = 256, 1024, 32_768
 _NOTHING_FOR_IT = frozenset({403, 404, 410})
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _NO_STORE = re.compile(r"(?:^|[,\s])no-(?:store|cache)\b", re.IGNORECASE)
-_STILL_CLOSED = "It is asked again by itself; until then no stored password stands in for it."
+_STILL_CLOSED = "The engine asks again by itself; until then, it uses no stored password instead."
 _EXPECTED = '{"user": "…", "accessToken": "…"}, or with "pass"'
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """What to log in with: a password or an access token. `until`: by Trio's clock."""
+    """A login: a password or an access token. `until`: by Trio's clock."""
 
     user: str
     password: str | None
@@ -59,7 +59,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
         return self.access_token or self.password or ""
 
     def into(self, credentials: Credentials) -> Credentials:
-        """A login with it, in place of what `credentials` say."""
+        """A login with it, instead of that of `credentials`."""
         return msgspec.structs.replace(
             credentials, user=self.user, password=self.password, access_token=self.access_token
         )
@@ -107,15 +107,15 @@ class AuthServer:
 
     def _refusal(self, answer: HttpAnswer, request: dict[str, Any]) -> TokenError:
         status, text = answer.status, f"The auth server answered {answer.status}"
-        trouble, hint = Trouble.PASSING, f"Look at its log. {_STILL_CLOSED}"
+        trouble, hint = Trouble.PASSING, f"See its log. {_STILL_CLOSED}"
         if status in _NOTHING_FOR_IT:
             trouble = Trouble.GRANT_GONE
             text = f"The auth server has no credentials for this account: it answered {status}"
-            hint = f"Have it answer 200 with {_EXPECTED}. It is asked again by itself."
+            hint = f"Have it answer 200 with {_EXPECTED}. The engine asks again by itself."
         elif status == 401:
-            hint = "It wants a login: write user and password into authServer (https://user:password@host/path)."
+            hint = "It requires a login: put user and password into authServer (https://user:password@host/path)."
         elif 300 <= status < 400:
-            hint = "It redirects, which is not followed: set authServer to where it leads."
+            hint = "It redirects, which the engine does not follow: set authServer to the target."
         value = answer.headers.get("retry-after")
         later = None if value is None else retry_after_seconds(value, self.world.now())
         return TokenError(
@@ -142,7 +142,7 @@ class AuthServer:
                 f"What the auth server answered {why}",
                 error="EAUTHSERVER",
                 status=200,
-                hint=f"Have it answer {_EXPECTED}. It is asked again by itself.",
+                hint=f"Have it answer {_EXPECTED}. The engine asks again by itself.",
                 request=request,
             ) from None
         life = _life(members, answer.headers, self.world.now())
@@ -151,7 +151,7 @@ class AuthServer:
 
 
 def _request(base: str, account: str, protocol: Protocol) -> tuple[str, str, dict[str, str]]:
-    """The URL to ask, the same as it may be shown, and the headers that go with it."""
+    """The URL to request, the same as it may be shown, and the headers to send."""
     parts = urlsplit(base)
     ours = {"account": account, "proto": protocol}
     others = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in ours]
@@ -167,7 +167,7 @@ def _request(base: str, account: str, protocol: Protocol) -> tuple[str, str, dic
 
 
 def _text(members: Mapping[str, Any], names: tuple[str, ...], longest: int) -> str | None:
-    """The first of these members that is set. Raises `ValueError` for one that no login can be made with."""
+    """The first of these members that is set. Raises `ValueError` for one that cannot be used."""
     for name in names:
         value = members.get(name)
         if value is None or value == "":

@@ -1,10 +1,10 @@
-"""The logins of one account at one of its servers, with what the auth server gives out.
+"""The logins of one account at one of its servers, as the auth server gives them.
 
-1. What was given is kept in memory until it expires. One request at a time is under way; others wait for its answer.
-2. A login that is refused has the auth server asked once more, and is worth one more login if it now says something
-   else. Until a login has succeeded, the next refusals count at once: nobody is locked out by a wrong password.
-3. While the auth server cannot be used it is asked again after 30 s, doubling to 10 minutes, or when it says, for each
-   account at its own time. A change of the setting ends the wait.
+1. An answer is kept in memory until it expires. Only one request at a time is under way; others wait for its answer.
+2. After a refused login, the auth server is asked once more; if its answer is different, one more login follows. Until
+   a login has succeeded, further refusals count at once, so that a wrong password locks no one out.
+3. While the auth server is unusable, it is asked again after 30 s, doubling to 10 minutes, or when it says, for each
+   account separately. A change of the setting ends the wait.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engine.oauth.refresh_schedule import wait_after
 
 
 class AuthServerLogins:
-    """Keeps what was given. `asked` counts the requests."""
+    """Keeps the answers. `asked` counts the requests."""
 
     def __init__(self, server: AuthServer, account: str, protocol: Protocol) -> None:
         self._server = server
@@ -38,7 +38,7 @@ class AuthServerLogins:
 
     @property
     def ready(self) -> bool:
-        """Whether there is something to log in with, without asking."""
+        """Whether a login is available without a request."""
         self._take_up_change()
         return self._given is not None and trio.current_time() < self._given.until
 
@@ -49,16 +49,16 @@ class AuthServerLogins:
         return self._error.again() if self._error is not None and trio.current_time() < self._rests_until else None
 
     async def token(self) -> Given:
-        """What to log in with. Raises `TokenError` where there is nothing for now. Cancelled: nothing is lost."""
+        """A login. Raises `TokenError` if there is none for now. Cancelled: nothing is lost."""
         async with self._asking:
             if self.ready and self._given is not None:
                 return self._given
             return await self._ask()
 
     async def after_refusal(self, server: str, refused: str) -> Given | None:
-        """What to log in with once more where this secret was refused; None: the refusal counts.
+        """Another login after this secret was refused; None: the refusal counts.
 
-        Raises `TokenError` where there is nothing for now.
+        Raises `TokenError` if there is none for now.
         """
         if self._given is not None and self._given.secret == refused:
             self._given = None
@@ -73,7 +73,7 @@ class AuthServerLogins:
         self._struck = False
 
     async def moves(self) -> None:
-        """Return when something has been given."""
+        """Return when there is a new answer."""
         await self._moved.wait()
 
     async def recovers(self, error: TokenError) -> None:

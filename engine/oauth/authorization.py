@@ -78,7 +78,7 @@ def begin(
 ) -> tuple[str, Pending]:
     """The URL for the browser, and what to store until the callback. Raises `ValueError` without an endpoint.
 
-    `parameters` are sent in place of those that the provider's entry has for mailboxes.
+    `parameters` replace those that the provider's entry has for mailboxes.
     """
     if endpoints.authorize is None:
         raise ValueError("the app has no authorization endpoint")
@@ -143,7 +143,7 @@ def check_granted(app: App, tokens: Tokens) -> None:
 def check_lasting(app: App, tokens: Tokens) -> None:
     """Raise `CallbackRefused` for a sign-in that ends with its first access token, as it came without a refresh token.
 
-    It would also take the place of an earlier sign-in that lasts.
+    It would also replace an earlier sign-in that lasts.
     """
     if tokens.refresh_token is None and tokens.expires_in is not None:
         raise CallbackRefused(
@@ -229,7 +229,7 @@ def _refused_there(error: str, described: str) -> CallbackRefused:
     if error in ("access_denied", "consent_required", "login_required", "interaction_required"):
         return CallbackRefused("access_denied", f"The sign-in was cancelled or refused{f': {said}' if said else '.'}")
     if error in ("temporarily_unavailable", "server_error"):
-        return CallbackRefused("server_error", "The provider has a passing fault. Try again in a few minutes.")
+        return CallbackRefused("server_error", "The provider has a temporary fault. Try again in a few minutes.")
     short = " ".join(error.split())[:100]
     return CallbackRefused("server_error", f"The provider refused the sign-in ({short}){f': {said}' if said else '.'}")
 

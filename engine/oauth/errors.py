@@ -149,7 +149,7 @@ _MICROSOFT: tuple[tuple[frozenset[int], str], ...] = (
         f"The tenant wants a second factor or has a policy against this sign-in. {_SIGN_IN_AGAIN}",
     ),
     (frozenset({50057}), "The user is disabled: an administrator of the tenant can enable it."),
-    (frozenset({50034, 50020}), f"The tenant has no such user any more. {_ADMINISTRATOR_FIRST}"),
+    (frozenset({50034, 50020}), f"The tenant no longer has this user. {_ADMINISTRATOR_FIRST}"),
     (frozenset({50105}), f"The tenant lets only assigned users use the app. {_ADMINISTRATOR_FIRST}"),
     (frozenset({50053}), f"The user is locked after too many failed sign-ins. {_SIGN_IN_AGAIN}"),
     (frozenset({50055}), f"The user's password has expired: they set a new one as they sign in. {_SIGN_IN_AGAIN}"),
@@ -199,7 +199,7 @@ _MICROSOFT: tuple[tuple[frozenset[int], str], ...] = (
 )
 _MICROSOFT_PASSING = (
     (frozenset({50196}), "Microsoft was asked too often."),
-    (frozenset({90006, 90024, 50033}), "Microsoft has a passing fault."),
+    (frozenset({90006, 90024, 50033}), "Microsoft has a temporary fault."),
 )
 """These say nothing of what to do; the class of the error does."""
 _BY_ERROR = {
@@ -222,8 +222,8 @@ _BY_ERROR = {
 _BY_TROUBLE = {
     Trouble.GRANT_GONE: f"The provider no longer accepts this sign-in: it was revoked or has expired. {_SIGN_IN_AGAIN}",
     Trouble.APP_BROKEN: "The provider does not accept the OAuth2 app: check its client id and secret. No one has to "
-    "sign in again; accounts go on once the app is mended.",
-    Trouble.PASSING: "It is asked again by itself.",
+    "sign in again; accounts continue once the app is repaired.",
+    Trouble.PASSING: "The engine asks again by itself.",
 }
 _GOOGLE_GONE = (
     "Google no longer accepts this sign-in: access was revoked, the password changed, the token was unused for six "

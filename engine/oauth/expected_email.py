@@ -1,4 +1,4 @@
-"""`expectedEmail`: only the person who was asked to may connect a mailbox, whatever is signed in with. Pure."""
+"""`expectedEmail`: only the expected person may connect a mailbox, whatever provider they use. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from engine.oauth.authorization import CallbackRefused, Identity
 
 
 def is_expected(email: str, expected: str | None) -> bool:
-    """Whether this is the expected address; any is where none is expected."""
+    """Whether this is the expected address; true if none is expected."""
     return not expected or email.strip().casefold() == expected.strip().casefold()
 
 
@@ -16,6 +16,6 @@ def check_expected(identity: Identity | None, expected: str | None) -> None:
         return
     user = identity.user if identity is not None else None
     if user is None:
-        raise CallbackRefused("wrong_account", f"The provider does not tell who signed in; {expected} was expected.")
+        raise CallbackRefused("wrong_account", f"The provider does not say who signed in; {expected} was expected.")
     if not is_expected(user, expected):
         raise CallbackRefused("wrong_account", f"You signed in as {user}, but {expected} was expected.")

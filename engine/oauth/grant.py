@@ -50,7 +50,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(each for each in (self.refresh_token, self.previous_token, self.access_token) if each)
 
     def has_used_up(self, other: Grant) -> bool:
-        """Whether another grant has a refresh token that this good one has renewed: to use it again could end both."""
+        """Whether another grant has a refresh token that this grant has renewed: using it again could end both."""
         token = other.refresh_token
         if self.gone is not None or token in (None, self.refresh_token):
             return False
@@ -91,7 +91,7 @@ def signed_in(account: str, app: str, user: str, tokens: Tokens, now: float) -> 
 
 
 def fingerprint(refresh_token: str | None) -> str | None:
-    """By which a refresh token is known again that is not kept: no one can guess what it was made of."""
+    """A fingerprint that recognises a refresh token which is not kept; the token cannot be guessed from it."""
     return None if refresh_token is None else hashlib.sha256(refresh_token.encode()).hexdigest()
 
 

@@ -140,7 +140,7 @@ class Wire:
         with trio.move_on_after(TURN_SECONDS) as waiting:
             await gate.acquire()
         if waiting.cancelled_caught:
-            text = f"{server} was not asked within {TURN_SECONDS:g} s: it is slow to answer those before"
+            text = f"{server} was not asked within {TURN_SECONDS:g} s: it is slow to answer earlier requests"
             raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text)
         try:
             yield
@@ -157,7 +157,7 @@ def _parsed(url: str) -> httpcore2.URL:
             raise ValueError(url)
         name = host.encode("ascii" if host.isascii() else "idna")
     except (ValueError, UnicodeError) as error:
-        raise ProtocolError(f"{url[:200]!r} is no URL to ask") from error
+        raise ProtocolError(f"{url[:200]!r} is not a URL to ask") from error
     target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
     if parts.query:
         target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?")

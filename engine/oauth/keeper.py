@@ -5,7 +5,7 @@
 2. Before a refresh token is used, that is recorded on disk. The answer is on disk before a login gets the new access
    token, so a kill in between loses nothing with a provider that accepts the old refresh token until the new tokens are
    used. A stop of the engine waits for a refresh under way. One that a kill interrupted is repeated at once after the
-   start, while such providers still accept the old token.
+   start, while such providers still accept the old token; one that does not ends the grant, and the owner is told why.
 3. The previous refresh token is kept until the new one has worked. It is used again only if a provider's old tokens
    stay valid (`added`); other providers take that for theft and end the grant.
 4. A refused login forces one refresh and one more login; if that is refused too, the refusal counts (`after_refusal`).
@@ -49,8 +49,8 @@ FINISH_SECONDS = 4.0
 LOOK_AGAIN = 300.0
 """Seconds after which to check the wall clock again, since it may have been set."""
 _LOST = (
-    "The answer to an earlier refresh was lost on the way, and the provider had used the refresh token up. "
-    "Have the owner of the mailbox sign in again."
+    "An earlier refresh was cut off before its answer was stored: the engine was killed, or the connection broke. The "
+    "provider most likely takes its refresh token no more for that reason. Have the owner of the mailbox sign in again."
 )
 
 
@@ -138,7 +138,7 @@ class Keeper:
 
     @property
     def obstacle(self) -> TokenError | None:
-        """Why no other token can be had now, though the one at hand may be good still."""
+        """Why no new token is available now, although the current one may still be valid."""
         return self._resting() if self._grant.gone is None else _gone(self._grant.gone)
 
     def ask_through(self, requests: TokenRequests) -> None:
@@ -150,7 +150,7 @@ class Keeper:
         await self._changed.wait()
 
     async def recovers(self, error: TokenError) -> None:
-        """Return once there is a token, or one may be had, or there is another reason than this one for having none."""
+        """Return once there is a token, or one may be available, or the reason for having none has changed."""
         while True:
             changed = self._changed
             if self.ready:
@@ -176,7 +176,7 @@ class Keeper:
     async def after_refusal(self, server: str, refused: str) -> Token | None:
         """A token for one more login at `server` (`imap`, `smtp`), which refused `refused`; None: the refusal counts.
 
-        Raises `TokenError` if no other token can be had for now; the refusal then proves nothing.
+        Raises `TokenError` if no other token is available for now; the refusal then proves nothing.
         """
         if self._forced_for.get(server) == refused:
             return None
@@ -267,7 +267,7 @@ class Keeper:
         return None
 
     def _rest_ends(self) -> float:
-        """Until when the last error forbids attempts. Any error ends when the app is changed, which may mend it."""
+        """Until when the last error forbids attempts. Any error ends when the app is changed, which may repair it."""
         if self._error is not None and self._app_changes != self._app.changes:
             return -math.inf
         about_app = self._error is not None and self._error.trouble is not Trouble.PASSING
@@ -423,11 +423,11 @@ def _gone(shown: dict[str, object]) -> TokenError:
 
 def _without_app(state: AppState) -> TokenError:
     if state.app is not None and state.usable:
-        return TokenError(Trouble.PASSING, "The account has no OAuth2 grant any more", error="ENOGRANT")
+        return TokenError(Trouble.PASSING, "The account no longer has an OAuth2 grant", error="ENOGRANT")
     if state.unreadable is not None:
         text, hint = f"The OAuth2 app {state.id} cannot be used", "Set the app's secrets again."
     elif state.app is None:
-        text, hint = f"There is no OAuth2 app {state.id}", "Make the app again, or sign in through another one."
+        text, hint = f"There is no OAuth2 app {state.id}", "Create the app again, or sign in through another one."
     else:
         text, hint = f"The OAuth2 app {state.id} is not enabled", f"Enable it: PUT /v1/oauth2/{state.id}."
     return TokenError(Trouble.APP_BROKEN, text, error="ENOAPP", hint=hint)

@@ -85,7 +85,7 @@ class Keepers:
 
 
 class OAuth(msgspec.Struct, frozen=True):
-    """The apps, the requests to their providers, the keepers of their tokens, the server that tells of logins."""
+    """The apps, the requests to their providers, the keepers of their tokens, the server that provides logins."""
 
     book: AppBook
     requests: TokenRequests

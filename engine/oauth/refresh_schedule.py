@@ -1,4 +1,4 @@
-"""When an access token is refreshed before it expires, and when it is asked for again after a failure.
+"""When an access token is refreshed before it expires, and when it is requested again after a failure.
 
 Times are in seconds since 1970.
 """
@@ -12,7 +12,7 @@ MARGIN, PART = 60.0, 0.1
 LONGEST_PART = 0.25
 """But at most this fraction of its lifetime before: a very short-lived token would be refreshed all the time."""
 SHORTEST = 5.0
-"""Least seconds between two refreshes that nobody waits for, however soon a provider has its tokens expire."""
+"""Minimum seconds between two refreshes for which no one waits, however soon a provider's tokens expire."""
 DYING = 5.0
 """Seconds before its expiry from which on an access token is not used for a new login."""
 FIRST_WAIT, LONGEST_WAIT = 30.0, 600.0

@@ -1,4 +1,7 @@
-"""Warns 30, 7 and 1 days before the client secret of an OAuth2 app expires, once each, by event and log."""
+"""Warns 30, 7 and 1 days before the client secret of an OAuth2 app expires, once each, by event and log.
+
+One that has expired before it could be warned of, as it was given late or the engine was stopped, is warned of once.
+"""
 
 from __future__ import annotations
 
@@ -47,13 +50,14 @@ class SecretExpiry:
             return
         app, expires = made.app, made.app.client_secret_expires
         assert expires is not None
+        expired = expires <= self._world.now()
         data = {
             "app": app.id,
             "name": app.name,
             "provider": app.provider,
             "clientSecretExpires": iso(expires),
-            "days": days,
-            "hint": secret_hint(app),
+            "days": 0 if expired else days,
+            "hint": secret_hint(app, expired=expired),
         }
 
         def change(tx: Tx) -> None:
@@ -62,8 +66,8 @@ class SecretExpiry:
 
         await self._store.commit(change)
         made.warned = days
-        when = "expired" if expires <= self._world.now() else "expires"
-        log.warning("the client secret of the OAuth2 app %s (%s) %s on %s", app.id, app.name, when, iso(expires))
+        verb = "expired" if expired else "expires"
+        log.warning("the client secret of the OAuth2 app %s (%s) %s on %s", app.id, app.name, verb, iso(expires))
 
 
 def due_warning(expires: float | None, warned: int | None, now: float) -> int | None:
@@ -76,7 +80,7 @@ def due_warning(expires: float | None, warned: int | None, now: float) -> int | 
     return min(due)
 
 
-def secret_hint(app: App) -> str:
+def secret_hint(app: App, *, expired: bool) -> str:
     """Where to create a new client secret."""
     if app.provider.startswith("outlook"):
         where = "in Microsoft Entra (App registrations, Certificates & secrets)"
@@ -84,7 +88,8 @@ def secret_hint(app: App) -> str:
         where = "in the Google Cloud console (APIs & Services, Credentials)"
     else:
         where = f"at {app.of.name}"
+    when = "It has expired" if expired else "When it expires"
     return (
         f"Make a new client secret {where} and set it: PUT /v1/oauth2/{app.id} with clientSecret and "
-        "clientSecretExpires. When it expires, every account of this app stops."
+        f"clientSecretExpires. {when}{':' if expired else ','} every account of this app stops."
     )

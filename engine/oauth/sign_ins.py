@@ -69,7 +69,7 @@ class SignIns:
         try:
             found = msgspec.json.decode(self._vault.open("", sign_ins.FIELD, row.record), type=SignIn)
         except (DamagedSecret, msgspec.DecodeError) as error:
-            raise CallbackRefused("invalid_state", f"This sign-in cannot be read any more. {_BEGIN}") from error
+            raise CallbackRefused("invalid_state", f"This sign-in can no longer be read. {_BEGIN}") from error
         if not hmac.compare_digest(found.browser, _hashed(browser)):
             raise CallbackRefused(
                 "invalid_state",
@@ -80,7 +80,7 @@ class SignIns:
     async def take(self, state: str) -> None:
         """Mark the sign-in as used, whatever its outcome. Raises `CallbackRefused` if it already was."""
         if not await self._store.commit(lambda tx: sign_ins.use(tx, state)):
-            raise CallbackRefused("invalid_state", "This sign-in came to its end already. Begin again")
+            raise CallbackRefused("invalid_state", "This sign-in has ended already. Begin again")
 
 
 def cookie_name(*, secure: bool) -> str:

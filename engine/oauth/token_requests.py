@@ -9,6 +9,8 @@ masked in the part that is stored.
 from __future__ import annotations
 
 import base64
+from collections import Counter
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -43,19 +45,37 @@ class _Discovered(msgspec.Struct, frozen=True):
     until: float
 
 
+class RefreshCounts:
+    """Access tokens asked for without a person, by outcome: (`success` or `failure`, provider, HTTP status or 0)."""
+
+    def __init__(self) -> None:
+        self.by_outcome: Counter[tuple[str, str, str]] = Counter()
+
+    async def note(self, app: App, asked: Awaitable[Tokens]) -> Tokens:
+        """Await the answer and count it."""
+        try:
+            tokens = await asked
+        except TokenError as error:
+            self.by_outcome["failure", app.provider, str(error.status or 0)] += 1
+            raise
+        self.by_outcome["success", app.provider, "200"] += 1
+        return tokens
+
+
 class TokenRequests:
     """All requests to providers. `wire` sends them, `sandbox` those of sandbox apps; None if that is switched off."""
 
     def __init__(self, wire: Wire, sandbox: Wire | None, world: World) -> None:
+        self.refreshes = RefreshCounts()
         self._wire = wire
         self._sandbox = sandbox
         self._world = world
         self._discovered: dict[str, _Discovered] = {}
 
     def through(self, wire: Wire) -> TokenRequests:
-        """The same requests sent by `wire`; what issuers tell of themselves is shared."""
+        """The same requests sent by `wire`; what issuers tell of themselves, and the counts, are shared."""
         found = TokenRequests(wire, self._sandbox, self._world)
-        found._discovered = self._discovered
+        found._discovered, found.refreshes = self._discovered, self.refreshes
         return found
 
     async def endpoints(self, app: App) -> Endpoints:
@@ -83,10 +103,13 @@ class TokenRequests:
         Cancelled: it is unknown whether the refresh token was used up.
         """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        return await self._ask(app, form, secrets=(refresh_token,))
+        return await self.refreshes.note(app, self._ask(app, form, secrets=(refresh_token,)))
 
     async def for_itself(self, app: App, user: str) -> Tokens:
         """A token with which a service app accesses the mailbox of `user`. Raises `TokenError`."""
+        return await self.refreshes.note(app, self._for_itself(app, user))
+
+    async def _for_itself(self, app: App, user: str) -> Tokens:
         if app.of.grant == "client_credentials":
             return await self._ask(app, {"grant_type": "client_credentials", "scope": " ".join(scopes(app))})
         endpoints = await self.endpoints(app)
@@ -237,7 +260,7 @@ def _unanswered(error: NetworkError | ProtocolError) -> TokenError:
         Trouble.PASSING,
         str(error),
         error=error.code if isinstance(error, NetworkError) else "EPROTOCOL",
-        hint="The provider cannot be reached; it is asked again by itself.",
+        hint="The provider cannot be reached; the engine asks again by itself.",
     )
 
 

@@ -1,7 +1,8 @@
 """Taking messages into the queue: one commit, then the answer.
 
 The messages of a request, their recipients and their bodies become durable together or not at all; a body too large for
-the journal is synced to the spool before the commit that names it. Once committed, each message is on its lane's
+the journal, and the end of one that several messages share, is synced to the spool before the commit that names it.
+Once committed, each message is on its lane's
 agenda, even if the client has disconnected. The idempotency key is part of that commit, so the second of two requests
 with the same key finds the first one's messages, however close together they are.
 """
@@ -49,8 +50,8 @@ class After(NamedTuple):
 class Incoming(NamedTuple):
     """A message to take: who gets it, what is sent, and what is to happen afterwards.
 
-    `spooled` is the file in the spool that has the body already, which then is
-    not in `content`; taking the message takes the file, and removes it if the message is not queued.
+    `spooled` is the file in the spool that has the body already, which then is not in `content`; taking the message
+    takes the file, and removes it if the message is not queued.
     """
 
     message: Message
@@ -79,6 +80,8 @@ class Intake:
         self._spool_above = spool_above
         self._schedule = schedule
         self.expires_at = expires_at
+        self.accepted = 0
+        """Messages taken."""
 
     async def accept(
         self, taken: Sequence[Incoming], *, key: str | None = None, kept: Kept | None = None
@@ -131,14 +134,15 @@ class Intake:
         return answer
 
     async def _spool_large(self, taken: Sequence[Incoming], spooled: list[str | None]) -> None:
-        """Write the large bodies to the spool; note the name of each, its queue id, in `spooled`."""
-        by_body: dict[int, list[int]] = {}
+        """Write the large bodies and the shared ends to the spool; note the name of each, a queue id, in `spooled`."""
+        files: dict[int, tuple[bytes, list[int]]] = {}
         for number, each in enumerate(taken):
-            if spooled[number] is None and len(each.content.body) > self._spool_above:
-                by_body.setdefault(id(each.content.body), []).append(number)
-        for first, *others in by_body.values():
+            octets = each.content.tail or each.content.body
+            if spooled[number] is None and (each.content.tail or len(octets) > self._spool_above):
+                files.setdefault(id(octets), (octets, []))[1].append(number)
+        for octets, (first, *others) in files.values():
             name = taken[first].message.queue_id
-            await self._spool.write(name, taken[first].content.body)
+            await self._spool.write(name, octets)
             spooled[first] = name
             if others:
                 names = [taken[each].message.queue_id for each in others]
@@ -148,6 +152,7 @@ class Intake:
 
     def _add(self, queued: Iterable[tuple[int, Message]]) -> None:
         for row, message in queued:
+            self.accepted += 1
             due = message.next_at or message.send_at
             self._schedule.add(
                 row, due, account=message.account, gateway=message.gateway, scheduled=due > message.created
@@ -166,4 +171,5 @@ def _insert(tx: Tx, taken: Sequence[Incoming], spooled: Sequence[str | None]) ->
 
 def _body(incoming: Incoming, spooled: str | None) -> MessageBody:
     content = incoming.content
-    return MessageBody(content.header, content.bcc_header, None if spooled else content.body, spooled)
+    in_spool = spooled is not None and not content.tail
+    return MessageBody(content.header, content.bcc_header, None if in_spool else content.body, spooled)

@@ -10,6 +10,7 @@ keeps `dot_at` and the next start finds the message in doubt.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -101,6 +102,8 @@ class Attempts:
         self._world = world
         self._began = world.now()
         self._clock = self._began - trio.current_time()
+        self.verdicts: Counter[Kind] = Counter()
+        """Attempts recorded, by what came of them."""
 
     def _stepped(self) -> float:
         """Seconds by which the wall clock was set ahead since the start; messages do not age by them."""
@@ -177,7 +180,9 @@ class Attempts:
             judgement = self._end(tx, attempt, verdicts, overall, now, retry_at, report)
             return judgement, self._begin(tx, *following, now) if following is not None else None
 
-        return await self._store.commit(change)
+        found = await self._store.commit(change)
+        self.verdicts[overall.kind] += 1
+        return found
 
     async def crashed(self, attempt: CurrentAttempt, error: Exception, *, in_flight: bool) -> None:
         """Record an attempt that an unexpected error ended.
@@ -194,6 +199,7 @@ class Attempts:
         verdicts = dict.fromkeys(attempt.envelope.recipients, verdict)
         retry_at = now + self.wait_after(attempt.message.attempts_made)
         await self._store.commit(lambda tx: self._end(tx, attempt, verdicts, verdict, now, retry_at, {}, crashes))
+        self.verdicts[verdict.kind] += 1
 
     async def take_back(self, attempt: CurrentAttempt, refused: Verdict | None = None, again_in: float = 0.0) -> None:
         """Undo the start of an attempt that was interrupted before its final dot.
@@ -219,6 +225,8 @@ class Attempts:
                     self._recorder.announce(tx, message, "messageDeliveryError", told)
 
         await self._store.commit(change)
+        if refused is not None:
+            self.verdicts[refused.kind] += 1
 
     async def unanswered(
         self, attempt: CurrentAttempt, verdict: Verdict, report: dict[str, object], goes_on: float
@@ -239,6 +247,7 @@ class Attempts:
         await self._store.commit(
             lambda tx: self._end(tx, attempt, verdicts, verdict, now, self._still_due(attempt), report, goes_on=goes_on)
         )
+        self.verdicts[verdict.kind] += 1
 
     def _still_due(self, attempt: CurrentAttempt) -> float:
         """When the message was due, or now if the clock has since been set back to before that."""
@@ -359,10 +368,10 @@ class _Octets:
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._body.header + b"\r\n"
+        if self._body.content is not None:
+            yield self._body.content
         if self._body.spool is not None:
             yield from self._spool.blocks(self._body.spool)
-        else:
-            yield self._body.content or b""
 
 
 def _overall(verdicts: dict[str, Verdict]) -> Verdict:

@@ -8,9 +8,9 @@
    message over. A session that the server closed while idle is replaced and says nothing about the message. So is a
    connection that loses step, on at most `LOST_STEPS` connections in one attempt.
 4. The verdict decides (`_deliver_and_record`). *The server refuses the login*: the lane backs off, and the message is
-   not charged with an attempt. *There is no access token to log in with*: the same, no event tells of the message, and
-   the lane goes on once there is one (`has_token`); while that is known, no attempt is begun (`_lacks_token`). *The
-   server cannot be reached*: the lane backs off, only a message's first such attempt is charged, and every message
+   not charged with an attempt. *There is no access token to log in with*: the same, but no event reports the message,
+   and the lane continues once there is one (`has_token`); while that is known, no attempt is begun (`_lacks_token`).
+   *The server cannot be reached*: the lane backs off, only a message's first such attempt is charged, and every message
    stays due, so the oldest goes first once the host answers; any successful dial of that host reports this
    (`silent_hosts.py`). *Anything else* is recorded; if the message was accepted, the same commit begins the next
    message's attempt.
@@ -144,7 +144,7 @@ class Lane:
         self._agenda.poke()
 
     def has_token(self) -> None:
-        """There is an access token to log in with: what waited for one goes on."""
+        """An access token is available: what waited for one continues."""
         if self._backoff.reason is BackoffReason.TOKEN:
             self._backoff.end()
             self._agenda.poke()
@@ -169,7 +169,7 @@ class Lane:
             kind: WaitingKind = "connection"
             gateway = self._id.gateway
             what = f"The gateway {gateway}" if gateway else "The server"
-            remedy = f"{what} cannot be reached ({said}); it is tried again by itself"
+            remedy = f"{what} cannot be reached ({said}); the engine tries again by itself"
             if self._backoff.reason is BackoffReason.TOKEN:
                 remedy = f"There is no access token to log in with ({said})"
             if self._backoff.reason is BackoffReason.LOGIN:

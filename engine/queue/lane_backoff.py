@@ -22,7 +22,7 @@ SPREAD = 0.25
 """A wait for a silent server is shortened by up to this fraction, so that not all lanes dial it at once."""
 LONGEST_LOGIN_WAIT = 3600.0
 TOKEN_WAIT = 600.0
-"""Longest wait for an access token; that there is one again is told sooner."""
+"""Longest wait for an access token; a new one ends the wait sooner."""
 
 
 class BackoffReason(StrEnum):

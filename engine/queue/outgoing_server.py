@@ -32,10 +32,10 @@ class TokenLogins(Protocol):
         """A session made by `connect`, with a token in the endpoint. Raises `DeliveryError`, at `Stage.TOKEN` too."""
 
     def lacking(self) -> Verdict | None:
-        """Why no login is possible now, where that is known without asking anyone; None: one may be."""
+        """Why no login is possible now, if that is known without a request; None: one may be."""
 
     async def recovers(self) -> None:
-        """Return once a token may be had again, after a `DeliveryError` at `Stage.TOKEN`."""
+        """Return once a token may be available again, after a `DeliveryError` at `Stage.TOKEN`."""
 
 
 class OutgoingServer(msgspec.Struct, frozen=True):

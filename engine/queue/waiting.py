@@ -24,10 +24,7 @@ def waiting_for(message: Message, of_lane: Callable[[], Waiting | None] | None, 
     lane = of_lane()
     if own is not None:
         return lane if lane is not None and lane.kind == "gateway" else own
-    whose = "account" if message.gateway is None else "gateway"
-    return lane or Waiting(
-        "turn", message.next_at or message.send_at, None, f"It is its {whose}'s turn as soon as those before it went"
-    )
+    return lane or Waiting("turn", message.next_at or message.send_at, None, "It is sent after the messages before it")
 
 
 def _own_wait(message: Message, now: float) -> Waiting | None:
@@ -47,5 +44,5 @@ def _own_wait(message: Message, now: float) -> Waiting | None:
         remedy = 'It is sent at its sendAt; PUT /v1/outbox/{queueId} {"sendNow":true} sends it now'
         return Waiting("schedule", message.created, message.next_at, remedy)
     said = message.last_error["message"] if message.last_error is not None else "the last attempt did not succeed"
-    remedy = f'It is tried again by itself ({said}); PUT /v1/outbox/{{queueId}} {{"sendNow":true}} tries it now'
+    remedy = f'The engine tries again by itself ({said}); PUT /v1/outbox/{{queueId}} {{"sendNow":true}} tries now'
     return Waiting("retry", since, message.next_at, remedy)

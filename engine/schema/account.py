@@ -71,7 +71,7 @@ _NOTIFY_FROM = (
     "Only messages newer than this raise `messageNew`. Absent: the time of registration. `null`: all messages do."
 )
 _INDEXER = "`full` reports new, changed and deleted messages, `fast` only new ones. `null` or absent: `full`."
-_EHLO = "The host name that the engine gives in EHLO. `null` or absent: its own."
+_EHLO = "The host name that the engine sends in EHLO. `null` or absent: its own."
 _PROXY = (
     "The proxy through which the engine dials the account's servers, instead of the proxy of the settings: "
     "`socks5://`, `socks4://` or `http://`, with user and password before `@` if it asks for them. The sandbox is not "
@@ -186,15 +186,14 @@ class AccountCreate(Request, frozen=True, kw_only=True):
     oauth2: Annotated[
         OAuthLogin | Off | UnsetType,
         Meta(
-            description="How the account signs in with OAuth2, in place of `auth` of its servers. They are those of "
-            "the app; one that is named and has an `auth` of its own is logged in to with that. `false` or absent: it "
-            "does not."
+            description="How the account signs in with OAuth2, instead of with `auth` of its servers. The servers are "
+            "those of the app; a server given here with its own `auth` uses that. `false` or absent: it does not."
         ),
     ] = UNSET
     sandbox: Annotated[
         bool | UnsetType,
         Meta(
-            description="`true`: an account inside the engine, for trying things out; its mail reaches nobody. Absent: "
+            description="`true`: an account inside the engine, for trying things out; its mail reaches no one. Absent: "
             "`false`."
         ),
     ] = UNSET
@@ -247,8 +246,8 @@ class AccountQuery(Request, frozen=True, kw_only=True):
     wait: Annotated[
         Literal["connected"] | None,
         Meta(
-            description="`connected`: answer once the account is connected, but after at most 50 seconds, and as soon "
-            "as waiting cannot help: the login is refused, or there is nothing to connect to. So look at `state` all "
+            description="`connected`: answer once the account is connected, after 50 seconds at the latest, or as soon "
+            "as waiting cannot help (the login is refused, or there is nothing to connect to). So check `state` all "
             "the same. A request that waits counts as a stream. Absent: answer at once."
         ),
     ] = None
@@ -260,9 +259,9 @@ class AccountRemoveQuery(Request, frozen=True, kw_only=True):
     revoke: Annotated[
         bool,
         Meta(
-            description="`true`: after that, the engine has the provider forget the OAuth2 grant, where it can; the "
-            "account is removed also if that does not work. The grant stays while the same user has signed in to the "
-            "same app for another account: many providers, Google among them, would end that one too."
+            description="`true`: the engine then has the provider revoke the OAuth2 grant, if the provider can; the "
+            "account is removed even if that fails. The grant stays while the same user is signed in to the same app "
+            "for another account: many providers, Google among them, would end that one too."
         ),
     ] = False
 
@@ -368,11 +367,11 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     local_address: Annotated[str | UnsetType, Meta(description=_LOCAL_ADDRESS)] = UNSET
     imap: Annotated[
         ImapConfig | Off | UnsetType,
-        Meta(description="The IMAP server. `false` or absent: none; `false` was said so in a request."),
+        Meta(description="The IMAP server. `false` or absent: none; `false` if a request said so."),
     ] = UNSET
     smtp: Annotated[
         SmtpConfig | Off | UnsetType,
-        Meta(description="The SMTP server. `false` or absent: none; `false` was said so in a request."),
+        Meta(description="The SMTP server. `false` or absent: none; `false` if a request said so."),
     ] = UNSET
     oauth2: Annotated[
         OAuthState | UnsetType, Meta(description="How the account signs in with OAuth2. Absent: it does not.")
@@ -413,8 +412,8 @@ class AccountInfo(Response, frozen=True, kw_only=True):
     heartbeat: Annotated[
         LearntHeartbeat | UnsetType,
         Meta(
-            description="Present while something on the way to the server cuts quiet connections: how the engine keeps "
-            "them open. Absent: nothing does."
+            description="How the engine keeps quiet connections open, while something on the way to the server cuts "
+            "them. Absent: nothing does."
         ),
     ] = UNSET
     type: Annotated[AccountType, Meta(description=_TYPE)]

@@ -65,10 +65,11 @@ class Flushed(Response, frozen=True, kw_only=True):
 
 
 class LogQuery(Request, frozen=True, kw_only=True):
-    """How much of a protocol log."""
+    """How much of a protocol log to read."""
 
     lines: Annotated[
-        Annotated[int, Meta(ge=1, le=10_000)], Meta(description="The most lines, the newest ones. Absent: 10000.")
+        Annotated[int, Meta(ge=1, le=10_000)],
+        Meta(description="The maximum number of lines; the newest are shown. Absent: 10,000."),
     ] = 10_000
 
 
@@ -93,7 +94,7 @@ class VerifyAccount(Request, frozen=True, kw_only=True):
     ] = UNSET
     smtp_ehlo_name: Annotated[
         Hostname | UnsetType | None,
-        Meta(description="The host name to give in EHLO. `null` or absent: the engine's own."),
+        Meta(description="The host name to send in EHLO. `null` or absent: the engine's own."),
     ] = UNSET
 
 
@@ -136,7 +137,7 @@ class MailboxFound(Response, frozen=True, kw_only=True):
         UNSET
     )
     special_use_source: Annotated[
-        str | UnsetType, Meta(description="How the engine knows.", examples=["extension"])
+        str | UnsetType, Meta(description="How the engine knows the special use.", examples=["extension"])
     ] = UNSET
     no_inferiors: Annotated[bool, Meta(description="Whether the server allows no folders below this one.")] = False
 
@@ -181,7 +182,7 @@ class ServerUser(Response, frozen=True, kw_only=True):
 
 
 class ServerFound(Response, frozen=True, kw_only=True):
-    """One server, as a registration wants it except for the password."""
+    """One server, ready for a registration except for the password."""
 
     auth: Annotated[ServerUser, Meta(description="The user to log in as.")]
     host: Annotated[str, Meta(description="Host name.", examples=["imap.example.com"])]
@@ -220,7 +221,7 @@ class Autoconfig(Response, frozen=True, kw_only=True):
         str,
         Meta(
             description="How the servers were found: `provider` (a table in the engine, without the network), `mx` (by "
-            "who takes the domain's mail), `srv` (the domain's SRV records) or `none`.",
+            "the domain's mail exchanger), `srv` (the domain's SRV records) or `none`.",
             examples=["srv"],
         ),
     ] = msgspec.field(name="_source")

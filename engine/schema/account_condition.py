@@ -36,12 +36,12 @@ class LastError(Response, frozen=True, kw_only=True):
         str | UnsetType,
         Meta(
             description="The most likely reason why this provider refused the login: Gmail, Outlook, Yahoo, iCloud and "
-            "others want another password than the account's, an access token, or IMAP switched on. Absent: unknown."
+            "others want a password other than the account's, an access token, or IMAP switched on. Absent: unknown."
         ),
     ] = UNSET
     token_request: Annotated[
         TokenRequest | UnsetType,
-        Meta(description="The request for an OAuth2 token that failed. Absent: it was not that."),
+        Meta(description="The request for an OAuth2 token that failed. Absent: none did."),
     ] = UNSET
     reauth_url: Annotated[
         str | UnsetType,
@@ -60,8 +60,8 @@ class Sending(Response, frozen=True, kw_only=True):
         Meta(
             description="`init`: not known yet. `connected`: the server accepted the last login. "
             "`authenticationError`, `connectError`: it did not, or could not be reached. `unset`: the account has no "
-            "SMTP server. The engine logs in once after a registration or a change of `smtp`; while that fails it "
-            "tries again every few minutes, after a refused login every hour."
+            "SMTP server. The engine logs in once after a registration or a change of `smtp`; while that fails, it "
+            "tries again every few minutes, or every hour after a refused login."
         ),
     ]
     since: Annotated[When | UnsetType, Meta(description="When this state began. Absent: it is `unset`.")] = UNSET
@@ -81,7 +81,11 @@ class FolderError(Response, frozen=True, kw_only=True):
     error: Annotated[str, Meta(description="The server's line, or what went wrong with the connection.")]
     since: Annotated[When, Meta(description="When it first failed.")]
     next_look: Annotated[
-        When, Meta(description="When the engine tries it again: after a minute, then later each time, up to six hours.")
+        When,
+        Meta(
+            description="When the engine tries again: after a minute at first, then after ever longer waits of "
+            "at most six hours."
+        ),
     ]
 
 

@@ -31,20 +31,20 @@ class AuthenticationForm(Request, frozen=True, kw_only=True):
     account: Annotated[
         _Account | None,
         Meta(
-            description="Id of the account: created if there is none, else its login is replaced. `null` or absent: "
-            "the engine makes an id.",
+            description="The account's id. If the account exists, its login is replaced; otherwise it is created. "
+            "`null` or absent: the engine creates an id.",
             examples=["example"],
         ),
     ] = None
     name: Annotated[
-        Line256 | UnsetType | None, Meta(description="Name that stands in the form already. Absent: none.")
+        Line256 | UnsetType | None, Meta(description="The name already filled in on the form. Absent: none.")
     ] = UNSET
-    email: Annotated[Email | UnsetType, Meta(description="Address that stands in the form already. Absent: none.")] = (
-        UNSET
-    )
+    email: Annotated[
+        Email | UnsetType, Meta(description="The address already filled in on the form. Absent: none.")
+    ] = UNSET
     expected_email: Annotated[
         Email | UnsetType,
-        Meta(description="The only address that is taken. Absent: any."),
+        Meta(description="The only address that may be connected. Absent: any."),
     ] = UNSET
     delegated: Annotated[
         bool,
@@ -70,14 +70,14 @@ class AuthenticationForm(Request, frozen=True, kw_only=True):
     error_redirect: Annotated[
         WebUrl | UnsetType,
         Meta(
-            description="Where the browser goes when it is not, with `error` in its query: `access_denied`, "
-            "`wrong_account`, `missing_scope` and others. Absent: the person is told on a page."
+            description="Where the browser goes if it is not, with `error` in its query: `access_denied`, "
+            "`wrong_account`, `missing_scope` and others. Absent: a page tells the person."
         ),
     ] = UNSET
     type: Annotated[
         Line256 | Off,
         Meta(
-            description="What is offered: `imap`, or the id of an OAuth2 app. `false`: all that there is.",
+            description="What the form offers: `imap`, or the id of an OAuth2 app. `false`: everything.",
             examples=["imap"],
         ),
     ] = False
@@ -89,7 +89,7 @@ class AuthenticationFormCreated(Response, frozen=True, kw_only=True):
     url: Annotated[
         str,
         Meta(
-            description="Good for 24 hours and for one account.",
+            description="The link. It is valid for 24 hours and for one account.",
             extra_json_schema={"format": "uri"},
             examples=["https://mail.example.com/accounts/new?data=eyJ…&sig=Zm9…"],
         ),

@@ -54,23 +54,23 @@ class BlockedRecipient(Response, frozen=True, kw_only=True):
     account: Annotated[str, Meta(description="The account whose mail it is about.", examples=["example"])]
     message_id: Annotated[
         str | UnsetType,
-        Meta(description="The Message-ID of the mail that was unsubscribed from. Absent: it was no link in a mail."),
+        Meta(description="The Message-ID of the mail whose link was used. Absent: no link was used."),
     ] = UNSET
     source: Annotated[
         str,
         Meta(
-            description="How the recipient got here: `api` (a request), `one-click` (the button of a mail program), "
-            "`form` (the page behind the link).",
+            description="How the recipient came to be on the list: `api` (a request), `one-click` (the button of a "
+            "mail program), `form` (the page behind the link).",
             examples=["one-click"],
         ),
     ]
     reason: Annotated[str, Meta(description="Why: `unsubscribe`, or what the request said.", examples=["unsubscribe"])]
-    remote_address: Annotated[
-        str | UnsetType, Meta(description="The IP address from which it was asked for. Absent: unknown.")
-    ] = UNSET
-    user_agent: Annotated[
-        str | UnsetType, Meta(description="The program by which it was asked for. Absent: it did not say.")
-    ] = UNSET
+    remote_address: Annotated[str | UnsetType, Meta(description="The IP address of that request. Absent: unknown.")] = (
+        UNSET
+    )
+    user_agent: Annotated[str | UnsetType, Meta(description="The User-Agent of that request. Absent: it had none.")] = (
+        UNSET
+    )
     created: Annotated[When, Meta(description="When.")]
 
 
@@ -90,7 +90,7 @@ class BlocklistEntriesQuery(PageQuery, frozen=True, kw_only=True):
 
     query: Annotated[
         Annotated[str, Meta(max_length=256)] | None,
-        Meta(description="Only recipients with this in their address. Absent: all.", examples=["example.com"]),
+        Meta(description="Only recipients whose address contains this. Absent: all.", examples=["example.com"]),
     ] = None
 
 
@@ -103,7 +103,8 @@ class BlocklistAdd(Request, frozen=True, kw_only=True):
     ]
     recipient: Annotated[Email, Meta(description="The recipient's address.", examples=["ann@example.com"])]
     reason: Annotated[
-        Line256, Meta(description="Why, in a word of yours: `skipped` of a submission says it.", examples=["bounced"])
+        Line256,
+        Meta(description="The reason, in your words; `skipped` of a submission shows it.", examples=["bounced"]),
     ] = "block"
 
 
@@ -115,7 +116,7 @@ class BlocklistAdded(Response, frozen=True, kw_only=True):
 
 
 class BlocklistRemove(Request, frozen=True, kw_only=True):
-    """Which recipient goes from a list."""
+    """The recipient to remove from a list."""
 
     EXAMPLE = {"recipient": "ann@example.com"}
 
@@ -123,7 +124,7 @@ class BlocklistRemove(Request, frozen=True, kw_only=True):
 
 
 class BlocklistRemoved(Response, frozen=True, kw_only=True):
-    """Whether the recipient is gone from the list."""
+    """Whether the recipient was removed from the list."""
 
     deleted: Annotated[bool, Meta(description="`false`: the recipient was not on the list.")]
 

@@ -13,8 +13,8 @@ from engine.schema.search import SearchQuery
 _IdMap = Annotated[
     tuple[Annotated[tuple[str, ...], Meta(min_length=2, max_length=2)], ...] | UnsetType,
     Meta(
-        description="For each message the id that it had and the one that it has now. Absent: none was moved, or the "
-        "server does not tell (it has no UIDPLUS).",
+        description="For each message, its old id and its new one. Absent: none was moved, or the server does not say "
+        "(it lacks UIDPLUS).",
         examples=[[["AAAAAQAAAAE", "AAAABQAAAAE"]]],
     ),
 ]
@@ -43,12 +43,13 @@ class BulkDeleteQuery(BulkPath, frozen=True, kw_only=True):
 
 
 _SEARCH = Annotated[
-    SearchQuery, Meta(description="What the messages must be like; `{}`: all of the folder.", examples=[{"seen": True}])
+    SearchQuery,
+    Meta(description="What to search for; `{}` finds all messages of the folder.", examples=[{"seen": True}]),
 ]
 
 
 class BulkUpdate(Request, frozen=True, kw_only=True):
-    """What to change of which messages."""
+    """Which messages to change, and how."""
 
     EXAMPLE = {"search": {"unseen": True}, "update": {"flags": {"add": ["\\Seen"]}}}
 
@@ -57,7 +58,7 @@ class BulkUpdate(Request, frozen=True, kw_only=True):
 
 
 class BulkMove(Request, frozen=True, kw_only=True):
-    """Which messages to move where."""
+    """Which messages to move, and where."""
 
     EXAMPLE = {"search": {"seen": True}, "path": "Archive"}
 
@@ -91,7 +92,7 @@ class BulkMovedToTrash(Response, frozen=True, kw_only=True):
 
 
 class BulkDeleted(Response, frozen=True, kw_only=True):
-    """What came of deleting messages."""
+    """The result of deleting messages."""
 
     deleted: Annotated[
         bool, Meta(description="Whether messages are gone for good. `false`: they were moved, or there were none.")

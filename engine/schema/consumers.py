@@ -46,7 +46,7 @@ class ConsumerInfo(Response, frozen=True, kw_only=True):
         Meta(description="The account of the token that created it. Absent: a token for all accounts did."),
     ] = UNSET
     seq: Annotated[int, Meta(description="The number of the last event it acknowledged.", examples=[2])]
-    behind: Annotated[int, Meta(description="How many events it is behind the newest one.", examples=[10])]
+    behind: Annotated[int, Meta(description="How many events it lags behind the newest one.", examples=[10])]
     connected: Annotated[bool, Meta(description="Whether a stream is open for it.", examples=[False])]
     created: Annotated[When, Meta(description="When it was created.")]
     acknowledged: Annotated[When | None, Meta(description="When its position last changed. `null`: never.")]

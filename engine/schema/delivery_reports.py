@@ -14,9 +14,9 @@ Notify = Literal["never", "success", "failure", "delay"]
 
 
 class DsnWanted(Request, frozen=True, kw_only=True):
-    """Which delivery reports the recipients' servers are asked for (RFC 3461), where the account's server offers that.
+    """The delivery reports to request (RFC 3461), if the account's server offers them.
 
-    A server that does not offer it sends reports as it pleases.
+    A server that does not offer them sends reports as it pleases.
     """
 
     id: Annotated[
@@ -29,7 +29,7 @@ class DsnWanted(Request, frozen=True, kw_only=True):
     ] = UNSET
     return_: Annotated[
         Literal["headers", "full"],
-        Meta(description="What of the message a report of a failure returns.", examples=["headers"]),
+        Meta(description="How much of the message a failure report returns.", examples=["headers"]),
     ] = msgspec.field(name="return")
     notify: Annotated[
         tuple[Notify, ...],
@@ -55,5 +55,5 @@ class DsnWanted(Request, frozen=True, kw_only=True):
 
 
 DsnAsked = Annotated[
-    DsnWanted | UnsetType, Meta(description="The delivery reports asked for. Absent: none in particular.")
+    DsnWanted | UnsetType, Meta(description="The delivery reports to request. Absent: none in particular.")
 ]

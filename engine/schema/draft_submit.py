@@ -14,7 +14,7 @@ from engine.schema.submit import CopyPath, Envelope, FileCopy, Gateway, OnDoubt,
 
 
 class DraftSubmit(Request, frozen=True, kw_only=True):
-    """How to send the draft; what it says is in its folder."""
+    """How to send the draft. Its content is what is in the folder."""
 
     EXAMPLE = {"sendAt": "2026-12-01T08:00:00.000Z"}
     OMITTABLE = True
@@ -26,7 +26,10 @@ class DraftSubmit(Request, frozen=True, kw_only=True):
     send_at: SendAt = UNSET
     delivery_attempts: Annotated[
         Annotated[int, Meta(ge=0, le=1000)] | UnsetType,
-        Meta(description="The most attempts; 0 is 1. Absent: the setting `deliveryAttempts`, or `retry.attempts`."),
+        Meta(
+            description="The maximum number of attempts; 0 means 1. Absent: the setting `deliveryAttempts`, or "
+            "`retry.attempts`."
+        ),
     ] = UNSET
     on_doubt: Annotated[
         OnDoubt | UnsetType, Meta(description="As in a submission. Absent: `queue.on_doubt` of config.toml.")
@@ -49,5 +52,5 @@ class DraftHeaders(CommandHeaders, frozen=True, kw_only=True):
 
     idempotency_key: Annotated[
         Annotated[str, Meta(max_length=1024)] | None,
-        Meta(description="Your own name for this submission, as for any other. Absent: there is none."),
+        Meta(description="Your own name for this submission, as for any other. Absent: none."),
     ] = msgspec.field(name="idempotency-key", default=None)

@@ -25,7 +25,7 @@ _MESSAGE_ID = Annotated[str, Meta(description="The message's Message-ID.", examp
 
 
 class NetworkRouting(Response, frozen=True, kw_only=True):
-    """The way of an attempt to the server."""
+    """The network route of an attempt."""
 
     proxy: Annotated[
         str | UnsetType, Meta(description="The proxy, without its login.", examples=["socks5://proxy.example.com:1080"])
@@ -38,7 +38,7 @@ class NetworkRouting(Response, frozen=True, kw_only=True):
 
 _ROUTING = Annotated[
     NetworkRouting | None,
-    Meta(description="The way to the server. `null`: no proxy, and the system chose the local address."),
+    Meta(description="The network route. `null`: no proxy, and the system chose the local address."),
 ]
 
 
@@ -114,7 +114,7 @@ class MessageSent(Response, frozen=True, kw_only=True):
     rejected: _REJECTED = ()
     sandbox: Annotated[
         bool | UnsetType,
-        Meta(description="`true`: it is from a sandbox account, so it reached nobody. Absent: it was sent."),
+        Meta(description="`true`: it is from a sandbox account, so it reached no one. Absent: it was sent."),
     ] = UNSET
 
 
@@ -337,21 +337,24 @@ class EventsQuery(Request, frozen=True, kw_only=True):
 
     EXAMPLE = {"after": 0, "limit": 2}
 
-    after: Annotated[After, Meta(description="Only events with a number above this.", examples=[4711])] = 0
-    limit: Annotated[Annotated[int, Meta(ge=1, le=1000)], Meta(description="The most events to answer with.")] = 100
+    after: Annotated[After, Meta(description="Only events numbered above this.", examples=[4711])] = 0
+    limit: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)], Meta(description="The maximum number of events in the answer.")
+    ] = 100
     before: Annotated[
         Annotated[int, Meta(ge=1, le=2**53)] | None,
         Meta(
-            description="Only events with a number below this, the newest first; a number above the newest event's is "
-            "the end. `after` is their lower end, and `wait` has no effect. Absent: the events come oldest first.",
+            description="Only events numbered below this, newest first; a number above the newest event's begins at "
+            "the newest. `after` is then the lower bound, and `wait` has no effect. Absent: the events come oldest "
+            "first.",
             examples=[4711],
         ),
     ] = None
     wait: Annotated[
         Annotated[int, Meta(ge=0, le=60)],
         Meta(
-            description="The most seconds to wait for an event where there is none yet. More than 50 count as 50: many "
-            "proxies cut a request that has had no answer for a minute."
+            description="The maximum number of seconds to wait for an event if there is none yet. More than 50 count "
+            "as 50: many proxies cut a request that has had no answer for a minute."
         ),
     ] = 0
     account: OfAccount = None
@@ -393,7 +396,7 @@ class EventsPage(Response, frozen=True, kw_only=True):
     next: Annotated[
         int,
         Meta(
-            description="The `after` of your next request. It lies behind the events that the filter left out, too. "
-            "Newest first: its `before`; at most `first` when there are no more."
+            description="The `after` of your next request; it is past the events that the filter left out, too. Newest "
+            "first: its `before`; at most `first` when there are no more."
         ),
     ]

@@ -15,8 +15,8 @@ Status = Literal["queued", "processing", "completed", "failed", "cancelled"]
 ExportId = Annotated[str, Meta(min_length=1, description="The export's id.", examples=["exp_4b1d0c5f9a6e7d8c9b0a1f2e"])]
 """An export in a path."""
 _ID = Annotated[str, Meta(description="The export's id.", examples=["exp_4b1d0c5f9a6e7d8c9b0a1f2e"])]
-_STATUS = Annotated[Status, Meta(description="Where the export stands. A cancelled one is removed.")]
-_CREATED = Annotated[When, Meta(description="When it was asked for.")]
+_STATUS = Annotated[Status, Meta(description="The state of the export. A cancelled export is removed.")]
+_CREATED = Annotated[When, Meta(description="When it was requested.")]
 _EXPIRES = Annotated[When, Meta(description="When it is removed with its file.")]
 
 
@@ -33,16 +33,16 @@ class ExportCreate(Request, frozen=True, kw_only=True):
             examples=[["INBOX"]],
         ),
     ] = ()
-    start_date: Annotated[Instant, Meta(description="The messages that came at this time or later.")]
-    end_date: Annotated[Instant, Meta(description="The messages that came before this time.")]
+    start_date: Annotated[Instant, Meta(description="Only messages that arrived at this time or later.")]
+    end_date: Annotated[Instant, Meta(description="Only messages that arrived before this time.")]
     text_type: Annotated[Literal["plain", "html", "*"], Meta(description="The kind of text; `*`: both.")] = "*"
     max_bytes: Annotated[
         Annotated[int, Meta(ge=0, le=2**30)],
-        Meta(description="The most characters of each text. 0: all, up to 16 MiB of a message."),
+        Meta(description="The maximum length of each text, in characters. 0: no limit, up to 16 MiB per message."),
     ] = 5_242_880
-    include_attachments: Annotated[bool, Meta(description="Whether each attachment has its `content`, in base64.")] = (
-        False
-    )
+    include_attachments: Annotated[
+        bool, Meta(description="Whether to include the `content` of each attachment, in base64.")
+    ] = False
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -76,16 +76,16 @@ class ExportList(Page, frozen=True, kw_only=True):
 
 
 class ExportProgress(Response, frozen=True, kw_only=True):
-    """How far an export has come."""
+    """The progress of an export."""
 
-    folders_scanned: Annotated[int, Meta(description="The folders that are done.", examples=[1])]
-    folders_total: Annotated[int, Meta(description="All folders. 0: not counted yet.", examples=[5])]
-    messages_queued: Annotated[int, Meta(description="About how many messages there are in all.", examples=[120])]
-    messages_exported: Annotated[int, Meta(description="The messages in the file.", examples=[100])]
+    folders_scanned: Annotated[int, Meta(description="The number of folders that are done.", examples=[1])]
+    folders_total: Annotated[int, Meta(description="The number of all folders. 0: not counted yet.", examples=[5])]
+    messages_queued: Annotated[int, Meta(description="The approximate number of messages in all.", examples=[120])]
+    messages_exported: Annotated[int, Meta(description="The number of messages in the file.", examples=[100])]
     messages_skipped: Annotated[
-        int, Meta(description="The messages that the mail server would not show.", examples=[0])
+        int, Meta(description="The number of messages that the mail server did not return.", examples=[0])
     ]
-    bytes_written: Annotated[int, Meta(description="The size of the file.", examples=[52341])]
+    bytes_written: Annotated[int, Meta(description="The size of the file in bytes.", examples=[52341])]
 
 
 class ExportInfo(Response, frozen=True, kw_only=True):
@@ -119,8 +119,10 @@ class ExportInfo(Response, frozen=True, kw_only=True):
     folders: Annotated[tuple[str, ...], Meta(description="The folders; while `indexing`, those you named.")]
     start_date: Annotated[When, Meta(description="The beginning of the span.")]
     end_date: Annotated[When, Meta(description="Its end.")]
-    is_encrypted: Annotated[bool, Meta(description="Always `false`: the file is the owner's alone, and not sealed.")]
-    progress: Annotated[ExportProgress, Meta(description="How far it has come.")]
+    is_encrypted: Annotated[
+        bool, Meta(description="Always `false`: the file is not sealed, but only the engine's user can read it.")
+    ]
+    progress: Annotated[ExportProgress, Meta(description="Its progress.")]
     created: _CREATED
     expires_at: _EXPIRES
     truncated: Annotated[
@@ -136,25 +138,27 @@ class ExportRemoved(Response, frozen=True, kw_only=True):
 
 
 class ExportCompleted(Response, frozen=True, kw_only=True):
-    """`exportCompleted`: an export is there to be downloaded."""
+    """`exportCompleted`: an export is ready to download."""
 
     export_id: _ID
     folders: Annotated[tuple[str, ...], Meta(description="The folders in it.", examples=[["INBOX"]])]
     start_date: Annotated[When, Meta(description="The beginning of its span.")]
     end_date: Annotated[When, Meta(description="The end of its span.")]
-    messages_exported: Annotated[int, Meta(description="The messages in the file.", examples=[120])]
-    messages_skipped: Annotated[int, Meta(description="The messages that the server would not show.", examples=[0])]
-    bytes_written: Annotated[int, Meta(description="The size of the file.", examples=[52341])]
+    messages_exported: Annotated[int, Meta(description="The number of messages in the file.", examples=[120])]
+    messages_skipped: Annotated[
+        int, Meta(description="The number of messages that the server did not return.", examples=[0])
+    ]
+    bytes_written: Annotated[int, Meta(description="The size of the file in bytes.", examples=[52341])]
     duration: Annotated[int, Meta(description="How long it took, in milliseconds.", examples=[5012])]
     expires_at: _EXPIRES
 
 
 class ExportFailed(Response, frozen=True, kw_only=True):
-    """`exportFailed`: an export cannot go on; its file is removed."""
+    """`exportFailed`: an export failed, and its file is removed."""
 
     export_id: _ID
     error: Annotated[str, Meta(description="Why, in words.")]
     error_code: Annotated[str | UnsetType, Meta(description="Why, in one word.", examples=["MailboxNotFound"])] = UNSET
     phase: Annotated[Literal["indexing", "exporting", "complete"], Meta(description="What it was doing.")]
-    messages_exported: Annotated[int, Meta(description="The messages written until then.", examples=[0])]
-    messages_queued: Annotated[int, Meta(description="How many messages there were in all.", examples=[0])]
+    messages_exported: Annotated[int, Meta(description="The number of messages written by then.", examples=[0])]
+    messages_queued: Annotated[int, Meta(description="The number of messages in all.", examples=[0])]

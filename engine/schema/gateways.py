@@ -18,11 +18,11 @@ GatewayId = Annotated[str, Meta(min_length=1, max_length=256, description="The g
 _Id = Annotated[str, Meta(description="The gateway's id.", examples=[_ID])]
 _Name = Annotated[Filled256, Meta(description="Your name for it.", examples=["My relay"])]
 _Login = Annotated[Line, Meta(max_length=1024)]
-_TLS = "What a TLS connection must be like. Absent: the certificate must be trusted and name the server."
-_SECURE = "`true`: TLS from the first byte. `false`: STARTTLS, where the server offers it."
+_TLS = "What TLS connections require. Absent: the certificate must be trusted and name the server."
+_SECURE = "`true`: TLS from the first byte. `false`: STARTTLS if the server offers it."
 _LAST_ERROR = "Why nothing can be sent through it. `null`: it works, as far as the engine knows."
-_LAST_USE = "When it took the last message. `null`: never."
-_DELIVERIES = "The number of messages that it has taken."
+_LAST_USE = "When it last accepted a message. `null`: never."
+_DELIVERIES = "The number of messages that it has accepted."
 _HOST = "The server's name or IP address."
 _PORT = "The server's TCP port."
 
@@ -71,7 +71,7 @@ class GatewayUpdate(Request, frozen=True, kw_only=True):
         _Login | UnsetType | None,
         Meta(description="The password; a masked one (`******`) is refused. `null`: none. Absent: unchanged."),
     ] = msgspec.field(name="pass", default=UNSET)
-    tls: Annotated[Tls | UnsetType, Meta(description="What a TLS connection must be like. Absent: unchanged.")] = UNSET
+    tls: Annotated[Tls | UnsetType, Meta(description="What TLS connections require. Absent: unchanged.")] = UNSET
 
 
 class GatewaySaved(Response, frozen=True, kw_only=True):
@@ -95,8 +95,8 @@ class GatewayDeleted(Response, frozen=True, kw_only=True):
     waiting: Annotated[
         int,
         Meta(
-            description="How many messages wait for it still. They are sent once a gateway with this id is created, or "
-            "you cancel them in the outbox.",
+            description="The number of messages that still wait for it. They are sent once a gateway with this id "
+            "exists again, unless you cancel them in the outbox.",
             examples=[0],
         ),
     ] = 0

@@ -87,11 +87,11 @@ class Invitation(Response, frozen=True, kw_only=True):
     """One event of an invitation (RFC 5545). What it does not say is absent."""
 
     event_id: Annotated[str | UnsetType, Meta(description="The event's UID, the same in every change of it.")] = UNSET
-    attachment: Annotated[str | UnsetType, Meta(description="The id of the attachment that it stands in.")] = UNSET
+    attachment: Annotated[str | UnsetType, Meta(description="The id of the attachment that contains it.")] = UNSET
     method: Annotated[
-        str | UnsetType, Meta(description="What is asked: `REQUEST`, `CANCEL`, `REPLY` ...", examples=["REQUEST"])
+        str | UnsetType, Meta(description="The method: `REQUEST`, `CANCEL`, `REPLY` ...", examples=["REQUEST"])
     ] = UNSET
-    summary: Annotated[str | UnsetType, Meta(description="What it is about.")] = UNSET
+    summary: Annotated[str | UnsetType, Meta(description="Its title.")] = UNSET
     description: Annotated[str | UnsetType, Meta(description="More about it.")] = UNSET
     timezone: Annotated[
         str | UnsetType, Meta(description="The time zone of its times.", examples=["Europe/Tallinn"])
@@ -104,12 +104,12 @@ class Invitation(Response, frozen=True, kw_only=True):
         ),
     ] = UNSET
     end_date: Annotated[str | UnsetType, Meta(description="When it ends, in the same form.")] = UNSET
-    organizer: Annotated[str | UnsetType, Meta(description="The address of who invites.")] = UNSET
+    organizer: Annotated[str | UnsetType, Meta(description="The organizer's address.")] = UNSET
     filename: Annotated[str | UnsetType, Meta(description="The file name.", examples=["invite.ics"])] = UNSET
     content_type: Annotated[str, Meta(description="The media type.", examples=["text/calendar"])]
     encoding: Annotated[str | UnsetType, Meta(description="`base64`. Absent: there is no `content`.")] = UNSET
     content: Annotated[
-        str | UnsetType, Meta(description="The whole calendar object. Absent: the event has no room.")
+        str | UnsetType, Meta(description="The whole calendar object. Absent: it does not fit into the event.")
     ] = UNSET
 
 
@@ -151,14 +151,14 @@ class RecipientReport(Response, frozen=True, kw_only=True):
 
 
 class BounceTold(Response, frozen=True, kw_only=True):
-    """Why a message came back, in few words."""
+    """Why a message came back, in a few words."""
 
     message: Annotated[str | UnsetType, Meta(description="What the server said.")] = UNSET
     status: Annotated[str | UnsetType, Meta(description="The enhanced status code.", examples=["5.1.1"])] = UNSET
 
 
 class EarlierBounce(Response, frozen=True, kw_only=True):
-    """What came back of a message for one recipient."""
+    """A bounce of a message for one recipient."""
 
     message: Annotated[str, Meta(description="The id of the bounce.", examples=["AAAAAQAAAAM"])]
     recipient: Annotated[str, Meta(description="The recipient's address.", examples=["b@example.org"])]
@@ -169,7 +169,7 @@ class EarlierBounce(Response, frozen=True, kw_only=True):
 
 EarlierBounces = Annotated[
     tuple[EarlierBounce, ...] | UnsetType,
-    Meta(description="What came back of it until now, if the engine sent it. Absent: nothing."),
+    Meta(description="Its bounces so far, if the engine sent it. Absent: none."),
 ]
 
 
@@ -199,7 +199,7 @@ class MessageFacts(Response, frozen=True, kw_only=True):
     author: Annotated[MailAddress | UnsetType, Meta(description="The From field.")] = msgspec.field(
         name="from", default=UNSET
     )
-    reply_to: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="Where answers go.")] = UNSET
+    reply_to: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The addresses for replies.")] = UNSET
     to: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The To field.")] = UNSET
     cc: Annotated[tuple[MailAddress, ...] | UnsetType, Meta(description="The Cc field.")] = UNSET
     message_id: Annotated[str | UnsetType, Meta(description="The Message-ID.", examples=["<1@example.org>"])] = UNSET
@@ -302,7 +302,7 @@ class MessageMissing(Response, frozen=True, kw_only=True):
 
 
 class MailboxNew(Response, frozen=True, kw_only=True):
-    """`mailboxNew`: there is a new folder; the first look at an account finds all of its folders new."""
+    """`mailboxNew`: there is a new folder; the first sync of an account reports all of its folders."""
 
     path: _PATH
     name: _NAME
@@ -401,9 +401,9 @@ class Feedback(Response, frozen=True, kw_only=True):
     original_rcpt_to: Annotated[tuple[str, ...], Meta(description="The envelope recipients.")]
     source_ip: Annotated[str | UnsetType, Meta(description="The IP address the message came from.")] = UNSET
     arrival_date: Annotated[str | UnsetType, Meta(description="When the message arrived.")] = UNSET
-    user_agent: Annotated[str | UnsetType, Meta(description="The software that made the report.")] = UNSET
+    user_agent: Annotated[str | UnsetType, Meta(description="The software that wrote the report.")] = UNSET
     version: Annotated[str | UnsetType, Meta(description="The version of the format.")] = UNSET
-    reporting_mta: Annotated[str | UnsetType, Meta(description="The server that reports.")] = UNSET
+    reporting_mta: Annotated[str | UnsetType, Meta(description="The reporting server.")] = UNSET
 
 
 class ComplaintHeaders(Response, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ SpecialUse = Literal["\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\
 
 
 class MailboxesQuery(Request, frozen=True, kw_only=True):
-    """How much to say of each folder."""
+    """What to include for each folder."""
 
     counters: Annotated[
         bool,
@@ -56,7 +56,7 @@ class MailboxListed(Response, frozen=True, kw_only=True):
     listed: Annotated[bool, Meta(description="Always `true`.")] = True
     subscribed: Annotated[bool | UnsetType, Meta(description="`true`: the folder is subscribed to.")] = UNSET
     no_select: Annotated[
-        bool | UnsetType, Meta(description="`true`: this is only a level of other paths, and holds no messages.")
+        bool | UnsetType, Meta(description="`true`: a level of other paths that cannot hold messages.")
     ] = UNSET
     special_use: Annotated[
         SpecialUse | UnsetType, Meta(description="What the folder is used for. Absent: nothing special.")
@@ -68,7 +68,7 @@ class MailboxListed(Response, frozen=True, kw_only=True):
     no_inferiors: Annotated[bool, Meta(description="Whether the server allows no folders below this one.")]
     messages: Annotated[int | bool, Meta(description="The number of messages. `false`: it is not known.")]
     uid_next: Annotated[int | bool, Meta(description="The UID of the next message. `false`: it is not known.")]
-    status: Annotated[MailboxCounters | UnsetType, Meta(description="The counters, if asked for.")] = UNSET
+    status: Annotated[MailboxCounters | UnsetType, Meta(description="The counters, if requested.")] = UNSET
 
 
 class MailboxList(Response, frozen=True, kw_only=True):
@@ -136,7 +136,7 @@ class MailboxUpdated(Response, frozen=True, kw_only=True):
         str | UnsetType, Meta(description="The path the folder has now, if it was renamed.", examples=["Customers"])
     ] = UNSET
     renamed: Annotated[
-        bool | UnsetType, Meta(description="Whether it was renamed, if that was asked for.", examples=[True])
+        bool | UnsetType, Meta(description="Whether it was renamed, if that was requested.", examples=[True])
     ] = UNSET
     subscribed: Annotated[
         bool | UnsetType, Meta(description="Whether it is subscribed to, if the server changed that.")

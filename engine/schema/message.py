@@ -16,12 +16,12 @@ AttachmentId = Annotated[str, Meta(min_length=1, description="The attachment's i
 
 _MOST = Annotated[
     Annotated[int, Meta(ge=0, le=1_073_741_824)] | UnsetType,
-    Meta(description="The most characters of each kind of text. Absent, or 0: all of it."),
+    Meta(description="The maximum length of each text, in characters. Absent or 0: no limit."),
 ]
 _REMOTE = Annotated[
     Literal["keep", "drop"],
     Meta(
-        description="What becomes of pictures that lie elsewhere on the web. Loading them tells the sender that the "
+        description="What to do with pictures that are hosted on the web. Loading them tells the sender that the "
         "message was read."
     ),
 ]
@@ -72,11 +72,11 @@ class MessageQuery(Request, frozen=True, kw_only=True):
 
 
 class DetailsText(EntryText, frozen=True, kw_only=True):
-    """The text of a message, as far as it was asked for."""
+    """The text of a message, as far as it was requested."""
 
     plain: Annotated[str | UnsetType, Meta(description="The plain text.")] = UNSET
     html: Annotated[str | UnsetType, Meta(description="The HTML.")] = UNSET
-    has_more: Annotated[bool | UnsetType, Meta(description="Whether the text goes on after what is here.")] = UNSET
+    has_more: Annotated[bool | UnsetType, Meta(description="Whether the text continues beyond what is here.")] = UNSET
     web_safe: Annotated[bool | UnsetType, Meta(description="`true`: the HTML was made harmless.")] = UNSET
 
 
@@ -117,7 +117,7 @@ class MessageDetails(MessageEntry, frozen=True, kw_only=True):
         dict[str, tuple[str, ...]],
         Meta(description="The header fields by name in lower case, each with all its values."),
     ]
-    text: Annotated[DetailsText, Meta(description="The text, as far as it was asked for.")]
+    text: Annotated[DetailsText, Meta(description="The text, as far as it was requested.")]
     bounces: EarlierBounces = UNSET
     protection: Annotated[
         Protection | UnsetType, Meta(description="How the message is encrypted or signed. Absent: it is neither.")
@@ -128,7 +128,7 @@ class MessageDetails(MessageEntry, frozen=True, kw_only=True):
     ] = UNSET
     message_special_use: Annotated[
         str | UnsetType,
-        Meta(description="What the message is used for: that of its folder or, at Gmail, what its labels say."),
+        Meta(description="The special use of the message: that of its folder or, at Gmail, of its labels."),
     ] = UNSET
 
 
@@ -137,5 +137,5 @@ class TextShown(Response, frozen=True, kw_only=True):
 
     plain: Annotated[str | UnsetType, Meta(description="The plain text.", examples=["plain body"])] = UNSET
     html: Annotated[str | UnsetType, Meta(description="The HTML.", examples=["<p>html body</p>"])] = UNSET
-    has_more: Annotated[bool, Meta(description="Whether the text goes on after what is here.", examples=[False])]
+    has_more: Annotated[bool, Meta(description="Whether the text continues beyond what is here.", examples=[False])]
     web_safe: Annotated[bool | UnsetType, Meta(description="`true`: the HTML was made harmless.")] = UNSET

@@ -20,7 +20,7 @@ _Labels = Annotated[
 ]
 _Did = Annotated[
     bool | UnsetType,
-    Meta(description="Whether all messages are so now. Absent: not asked for.", examples=[True]),
+    Meta(description="Whether all messages are so now. Absent: not requested.", examples=[True]),
 ]
 
 
@@ -35,7 +35,7 @@ class FlagUpdate(Request, frozen=True, kw_only=True):
     delete: Annotated[_Flags | UnsetType, Meta(description="The flags to remove. Absent: none.")] = UNSET
     set: Annotated[
         _Flags | UnsetType,
-        Meta(description="All the flags that the message has then; `add` and `delete` do not count. Absent: they do."),
+        Meta(description="The complete set of flags; `add` and `delete` then have no effect. Absent: they have."),
     ] = UNSET
 
 
@@ -49,7 +49,7 @@ class LabelUpdate(Request, frozen=True, kw_only=True):
 
 
 class MessageUpdate(Request, frozen=True, kw_only=True):
-    """What to change of a message."""
+    """What to change in a message."""
 
     EXAMPLE = {"flags": {"add": ["\\Seen"]}}
 
@@ -61,7 +61,8 @@ class MessageUpdate(Request, frozen=True, kw_only=True):
 
 
 class MarksChanged(Response, frozen=True, kw_only=True):
-    """What came of a change. `false`: there is no such message, or the server keeps not all of these flags."""
+    """Whether the change was made. `false`: there is no such message, or the server does not keep all of these
+    flags."""
 
     add: _Did = UNSET
     delete: _Did = UNSET
@@ -69,11 +70,11 @@ class MarksChanged(Response, frozen=True, kw_only=True):
 
 
 class MessageChanged(Response, frozen=True, kw_only=True):
-    """What came of a change."""
+    """The result of a change."""
 
-    flags: Annotated[MarksChanged | UnsetType, Meta(description="The flags. Absent: none were to be changed.")] = UNSET
+    flags: Annotated[MarksChanged | UnsetType, Meta(description="The flags. Absent: no change was requested.")] = UNSET
     labels: Annotated[
-        MarksChanged | UnsetType, Meta(description="The labels. Absent: none were to be changed, or it is not Gmail.")
+        MarksChanged | UnsetType, Meta(description="The labels. Absent: no change was requested, or it is not Gmail.")
     ] = UNSET
 
 
@@ -94,10 +95,10 @@ class MessageMoved(Response, frozen=True, kw_only=True):
     path: Annotated[str, Meta(description="The path of the folder.", examples=["Archive"])]
     id: Annotated[
         str | UnsetType,
-        Meta(description="The message's id there. Absent: the server does not tell.", examples=["AAAABQAAAAE"]),
+        Meta(description="The message's id there. Absent: the server does not say.", examples=["AAAABQAAAAE"]),
     ] = UNSET
     uid: Annotated[
-        int | UnsetType, Meta(description="Its UID there. Absent: the server does not tell.", examples=[1])
+        int | UnsetType, Meta(description="Its UID there. Absent: the server does not say.", examples=[1])
     ] = UNSET
 
 
@@ -119,12 +120,12 @@ class MovedToTrash(Response, frozen=True, kw_only=True):
     destination: Annotated[str, Meta(description="The path of the trash folder.", examples=["Trash"])]
     message: Annotated[
         str | UnsetType,
-        Meta(description="The message's id there. Absent: the server does not tell.", examples=["AAAABgAAAAE"]),
+        Meta(description="The message's id there. Absent: the server does not say.", examples=["AAAABgAAAAE"]),
     ] = UNSET
 
 
 class MessageRemoved(Response, frozen=True, kw_only=True):
-    """What came of deleting a message."""
+    """The result of deleting a message."""
 
     deleted: Annotated[bool, Meta(description="Whether it is gone for good. `false`: it was moved to the trash.")]
     moved: Annotated[MovedToTrash | UnsetType, Meta(description="Where it is now. Absent: it is gone for good.")] = (

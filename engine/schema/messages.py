@@ -30,8 +30,8 @@ class CommandHeaders(Request, frozen=True, kw_only=True):
     timeout: Annotated[
         Annotated[int, Meta(ge=0, le=7_200_000)],
         Meta(
-            description="How long to wait for the mail server, in milliseconds; then the answer is a 504. `0` is the "
-            "same as absent."
+            description="The time limit for the mail server, in milliseconds; beyond it, the answer is a 504. `0` is "
+            "the same as absent."
         ),
     ] = msgspec.field(name="x-ee-timeout", default=_TIMEOUT_MS)
 

@@ -346,7 +346,9 @@ class OAuthAppWarning(Response, frozen=True, kw_only=True):
     name: Annotated[str, Meta(description="Your name for the app.", examples=["Gmail, customers"])]
     provider: Annotated[Provider, Meta(description="The provider of the app.")]
     client_secret_expires: Annotated[When, Meta(description="When the secret expires.")]
-    days: Annotated[int, Meta(description="At most this many days remain: 30, 7 or 1.", examples=[30])]
+    days: Annotated[
+        int, Meta(description="At most this many days remain: 30, 7 or 1. 0: it has expired.", examples=[30])
+    ]
     hint: Annotated[str, Meta(description="What to do.", examples=["Make a new secret at the provider's console"])]
 
 

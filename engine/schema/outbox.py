@@ -55,8 +55,8 @@ class OutboxQuery(PageQuery, frozen=True, kw_only=True):
     recipient: Annotated[
         Filled256 | None,
         Meta(
-            description="Only messages with a recipient whose address begins like this, in upper or lower case. "
-            "Absent: to anyone."
+            description="Only messages with a recipient whose address begins with this, ignoring case. Absent: to "
+            "anyone."
         ),
     ] = None
 
@@ -87,7 +87,7 @@ class DeliveryFault(Response, frozen=True, kw_only=True):
 
 
 class Progress(Response, frozen=True, kw_only=True):
-    """How far the delivery has come."""
+    """The progress of the delivery."""
 
     status: Annotated[ProgressStatus, Meta(description="The last step that was reached.")]
     response: Annotated[str | UnsetType, Meta(description="The server's line that accepted the message.")] = UNSET
@@ -293,7 +293,7 @@ class OutboxEntry(Response, frozen=True, kw_only=True):
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
     subject: Annotated[str | None, Meta(description="The subject. `null`: none.")] = None
     created: Annotated[When, Meta(description="When it was submitted.")]
-    progress: Annotated[Progress, Meta(description="How far the delivery has come.")]
+    progress: Annotated[Progress, Meta(description="The progress of the delivery.")]
     attempts_made: Annotated[int, Meta(description="The number of attempts so far.")]
     attempts: Annotated[int, Meta(description="The most attempts there will be.")]
     scheduled: Annotated[When, Meta(description="When the first attempt was or is due.")]
@@ -306,18 +306,21 @@ class OutboxEntry(Response, frozen=True, kw_only=True):
     ended: Annotated[When | UnsetType, Meta(description="When it ended. Absent: it has not.")] = UNSET
     idempotency_key: Annotated[
         str | UnsetType,
-        Meta(description="The key it was submitted with; only where one message is read. Absent: none."),
+        Meta(description="The key it was submitted with; only when a single message is read. Absent: none."),
     ] = UNSET
     recipients: Annotated[
-        tuple[OutboxRecipient, ...] | UnsetType, Meta(description="Every recipient; only where one message is read.")
+        tuple[OutboxRecipient, ...] | UnsetType,
+        Meta(description="Every recipient; only when a single message is read."),
     ] = UNSET
     waiting_for: Annotated[
         WaitingFor | UnsetType | None,
-        Meta(description="Why it is not being sent now; only where one message is read. `null`: nothing holds it up."),
+        Meta(
+            description="Why it is not being sent now; only when a single message is read. `null`: nothing holds it up."
+        ),
     ] = UNSET
     attempt_log: Annotated[
         tuple[OutboxAttempt, ...] | UnsetType,
-        Meta(description="Every attempt, the first one first; only where one message is read."),
+        Meta(description="Every attempt, the first one first; only when a single message is read."),
     ] = UNSET
 
 
@@ -386,9 +389,9 @@ class OutboxDeleted(Response, frozen=True, kw_only=True):
     deleted: Annotated[
         bool,
         Meta(
-            description="`true`: nobody else gets the message, provably. `false`: nothing was changed; `reason` says "
-            "why: the message is unknown, has ended, may have its final dot under way, or is in doubt (it may have "
-            "arrived, so there is nothing to cancel: decide with `onDoubt`)."
+            description="`true`: it is certain that no one else gets the message. `false`: nothing was changed; "
+            "`reason` says why: the message is unknown, has ended, may have its final dot under way, or is in doubt "
+            "(it may have arrived, so there is nothing to cancel: decide with `onDoubt`)."
         ),
     ]
     reason: Annotated[
@@ -396,5 +399,5 @@ class OutboxDeleted(Response, frozen=True, kw_only=True):
     ] = UNSET
     already_sent: Annotated[
         tuple[Address, ...] | UnsetType,
-        Meta(description="The recipients who got it in an earlier attempt. Absent: nobody did."),
+        Meta(description="The recipients who got it in an earlier attempt. Absent: no one did."),
     ] = UNSET

@@ -23,6 +23,13 @@ class ServerRefusal(Response, frozen=True, kw_only=True):
     response: Annotated[str, Meta(description="Its words.", examples=["NO [CANNOT] Invalid mailbox name"])]
 
 
+class RequiredPermission(Response, frozen=True, kw_only=True):
+    """What an operation needs of a token with permissions."""
+
+    action: Annotated[str, Meta(description="The action.", examples=["write"])]
+    group: Annotated[str, Meta(description="The group; `admin`: no permissions allow it.", examples=["message"])]
+
+
 class ProblemDocument(Response, frozen=True, kw_only=True):
     """Why a request failed."""
 
@@ -31,20 +38,27 @@ class ProblemDocument(Response, frozen=True, kw_only=True):
     message: Annotated[str, Meta(description="What is wrong.", examples=["Invalid input"])]
     code: Annotated[
         str | UnsetType,
-        Meta(description="A short code, where a program may want to tell cases apart.", examples=["TooMany"]),
+        Meta(description="A short code by which a program can tell cases apart.", examples=["TooMany"]),
     ] = UNSET
     state: Annotated[
-        str | UnsetType, Meta(description="The account's state, where that is the reason.", examples=["connectError"])
+        str | UnsetType, Meta(description="The account's state, if that is the reason.", examples=["connectError"])
     ] = UNSET
     existing_account: Annotated[
-        str | UnsetType, Meta(description="The account that is this mailbox already.", examples=["example"])
+        str | UnsetType, Meta(description="The account that has this mailbox already.", examples=["example"])
     ] = UNSET
     requested_scope: Annotated[
         str | UnsetType, Meta(description="The scope that the token lacks.", examples=["api"])
     ] = UNSET
+    required_permission: Annotated[
+        RequiredPermission | UnsetType, Meta(description="What the permissions of the token do not allow.")
+    ] = UNSET
+    remote_address: Annotated[
+        str | UnsetType | None,
+        Meta(description="Your address, where the token may not be used from there.", examples=["192.0.2.7"]),
+    ] = UNSET
     last: Annotated[
         int | UnsetType,
-        Meta(description="The number of the newest event, where a cursor is above it.", examples=[4711]),
+        Meta(description="The number of the newest event, if a cursor is above it.", examples=[4711]),
     ] = UNSET
     reason: Annotated[
         str | UnsetType, Meta(description="Why the body is not JSON.", examples=["trailing comma in object"])
@@ -58,13 +72,16 @@ class ProblemDocument(Response, frozen=True, kw_only=True):
     ] = UNSET
     ttl: Annotated[
         int | UnsetType,
-        Meta(description="Seconds to wait, where too many bad tokens came from your address.", examples=[60]),
+        Meta(
+            description="Seconds to wait: the token's rate limit is reached, or too many bad tokens came from you.",
+            examples=[60],
+        ),
     ] = UNSET
     path: Annotated[str | UnsetType, Meta(description="The folder that was not found.", examples=["Archive"])] = UNSET
-    details: Annotated[
-        ServerRefusal | UnsetType, Meta(description="What the mail server said, where it refused to do it.")
-    ] = UNSET
+    details: Annotated[ServerRefusal | UnsetType, Meta(description="What the mail server said when it refused.")] = (
+        UNSET
+    )
     fields: Annotated[
         tuple[FieldProblem, ...] | UnsetType,
-        Meta(description="Every wrong member, where the request is wrong."),
+        Meta(description="Every wrong member of the request."),
     ] = UNSET

@@ -51,8 +51,8 @@ class QueueInfo(Response, frozen=True, kw_only=True):
     oldest: Annotated[
         When | None,
         Meta(
-            description="Of `submit`: since when the message that has waited longest is due. Of `notify`: when the "
-            "oldest event happened that an endpoint has not looked at. `null`: nothing waits.",
+            description="For `submit`: when the message that has waited longest became due. For `notify`: when the "
+            "oldest event happened that an endpoint has not examined yet. `null`: nothing waits.",
         ),
     ] = None
 

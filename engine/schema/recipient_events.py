@@ -23,10 +23,10 @@ _AGENT = Annotated[
 _AUTOMATED = Annotated[
     Automated | UnsetType,
     Meta(
-        description="Why this is probably no person: `head` (a HEAD request), `prefetch` (its headers say so), "
+        description="Why this is probably not a person: `head` (a HEAD request), `prefetch` (its headers say so), "
         "`scanner` (a known security product or bot), `imageProxy` (a provider that may load pictures by itself), "
         "`soon` (within seconds of the delivery), `burst` (several links of one mail within a second). Absent: nothing "
-        "speaks against a person."
+        "suggests a program."
     ),
 ]
 _LIST = Annotated[str, Meta(description="The list's id.", examples=["newsletter"])]
@@ -34,7 +34,7 @@ _RECIPIENT = Annotated[Address, Meta(description="The recipient's address.")]
 
 
 class TrackOpen(Response, frozen=True, kw_only=True):
-    """`trackOpen`: the picture that shows that a mail was opened was loaded."""
+    """`trackOpen`: the tracking picture of a mail was loaded, so the mail was opened."""
 
     message_id: _MESSAGE_ID
     remote_address: _ADDRESS

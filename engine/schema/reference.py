@@ -28,27 +28,27 @@ class Reference(Request, frozen=True, kw_only=True):
     action: Annotated[
         Action,
         Meta(
-            description="What this message is to it: decides on subject, recipients and References, where they are not "
-            "given. The recipients of a `reply-all` are added to those that are given."
+            description="How this message answers it. Decides on the subject, recipients and References that you do "
+            "not give; the recipients of a `reply-all` are added to yours."
         ),
     ] = "reply"
     inline: Annotated[
-        bool, Meta(description="Whether to quote it below the text, with the pictures that it shows. Absent: `false`.")
+        bool, Meta(description="Whether to quote it below the text, and in HTML with its pictures. Absent: `false`.")
     ] = False
     forward_attachments: Annotated[
         bool, Meta(description="Whether to attach its files; only with `forward`. Absent: `false`.")
     ] = False
     ignore_missing: Annotated[
-        bool, Meta(description="Whether to go on also if there is no such message. Absent: `false`.")
+        bool, Meta(description="Whether to send this message even if there is no such message. Absent: `false`.")
     ] = False
     message_id: Annotated[
         Annotated[str, Meta(min_length=1, max_length=996, extra={"check": Check.MESSAGE_ID})] | UnsetType,
-        Meta(description="The Message-ID that message must have. Absent: any."),
+        Meta(description="The Message-ID that the message must have. Absent: any."),
     ] = UNSET
     thread_id: Annotated[
         Annotated[str, Meta(max_length=256)] | UnsetType,
         Meta(
-            description="The id of its conversation, where the mail server has such ids; it counts only without "
+            description="The id of its conversation, if the mail server has such ids; it only counts without "
             "`message`. Absent: none."
         ),
     ] = UNSET
@@ -64,7 +64,7 @@ class Reference(Request, frozen=True, kw_only=True):
 
 
 class ReferenceShown(Response, frozen=True, kw_only=True):
-    """What became of the reference."""
+    """Whether the reference was found."""
 
     message: Annotated[
         str | UnsetType, Meta(description="The id of the message. Absent: none.", examples=["AAAAAQAAAAE"])

@@ -41,7 +41,7 @@ class CaughtEntry(Response, frozen=True, kw_only=True):
     date: Annotated[When, Meta(description="When it was handed over.")]
     sender: Annotated[str, Meta(description="The envelope sender; empty for a bounce.")]
     recipients: Annotated[tuple[str, ...], Meta(description="The envelope recipients.")]
-    user: Annotated[str | UnsetType, Meta(description="Who had logged in. Absent: nobody.")] = UNSET
+    user: Annotated[str | UnsetType, Meta(description="The user who had logged in. Absent: no one.")] = UNSET
     subject: Annotated[str, Meta(description="The Subject field; empty if there is none.")] = ""
     author: Annotated[str, Meta(description="The From field; empty if there is none.")] = msgspec.field(
         name="from", default=""

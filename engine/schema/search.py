@@ -34,7 +34,7 @@ class LabelSearch(Request, frozen=True, kw_only=True):
 
 
 class SearchQuery(Request, frozen=True, kw_only=True):
-    """What a message must be like. All that is given must hold; what is absent makes no difference."""
+    """What to search for. A message must match everything that is given."""
 
     EXAMPLE = {"unseen": True, "from": "alice@example.org", "since": "2026-11-01T00:00:00.000Z"}
 
@@ -110,7 +110,7 @@ class SearchQuery(Request, frozen=True, kw_only=True):
     gmail_raw: Annotated[
         Annotated[str, Meta(min_length=1, max_length=1024, extra={"check": Check.TEXT})] | UnsetType,
         Meta(
-            description="A search in Gmail's own words; needs Gmail. Absent: none.",
+            description="A search in Gmail's own syntax; needs Gmail. Absent: none.",
             examples=["has:attachment in:unread"],
         ),
     ] = UNSET
@@ -138,7 +138,7 @@ class SearchPage(PageQuery, frozen=True, kw_only=True):
 class Search(Request, frozen=True, kw_only=True):
     """What to search for."""
 
-    search: Annotated[SearchQuery, Meta(description="What the messages must be like.")]
+    search: Annotated[SearchQuery, Meta(description="What to search for.")]
     paths: Annotated[
         Annotated[tuple[MailboxPath, ...], SINGLE, Meta(max_length=MAX_FOLDERS)] | UnsetType,
         Meta(description="The folders to search, in place of `path`. Absent: `path`."),

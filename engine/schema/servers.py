@@ -24,7 +24,7 @@ _SECURE = (
     "connection ends if it does not. If the server does the opposite, the engine recognises that within five seconds, "
     "and the error tells you to set `secure` to the other value."
 )
-_TLS = "What a TLS connection must be like. Absent: the certificate must be trusted and name the server."
+_TLS = "What TLS connections require. Absent: the certificate must be trusted and name the server."
 _AUTH = "How to log in."
 _AUTH_SERVER = (
     "`true`: the engine asks `authServer` (`POST /v1/settings`) how to log in, and `auth` is not allowed. Absent: "
@@ -46,8 +46,8 @@ class Auth(Request, frozen=True, kw_only=True):
     access_token: Annotated[
         AccessToken | UnsetType,
         Meta(
-            description="The OAuth2 access token, used as OAUTHBEARER or XOAUTH2 and masked in answers. You renew it, "
-            "by a change of the account. Absent: there is a `pass`."
+            description="The OAuth2 access token, used as OAUTHBEARER or XOAUTH2 and masked in answers. You renew it "
+            "by changing the account. Absent: there is a `pass`."
         ),
     ] = UNSET
 
@@ -62,7 +62,7 @@ class Auth(Request, frozen=True, kw_only=True):
 
 
 class Tls(Request, frozen=True, kw_only=True):
-    """What a TLS connection to a server must be like."""
+    """What TLS connections to a server require."""
 
     reject_unauthorized: Annotated[
         bool | UnsetType,
@@ -73,7 +73,8 @@ class Tls(Request, frozen=True, kw_only=True):
         Meta(description="The oldest TLS version to accept. Absent: the TLS library decides.", examples=["TLSv1.2"]),
     ] = UNSET
     servername: Annotated[
-        Hostname | UnsetType, Meta(description="The name to ask for, and to check, in place of `host`. Absent: `host`.")
+        Hostname | UnsetType,
+        Meta(description="The server name to send (SNI) and to verify instead of `host`. Absent: `host`."),
     ] = UNSET
     ca: Annotated[
         Annotated[str, Meta(min_length=1, max_length=262_144)] | UnsetType,
@@ -111,7 +112,7 @@ _ArchivePath = Annotated[
     _Path, Meta(description="The path of the Archive folder. `null` or absent: the engine finds it.")
 ]
 _Resync = Annotated[int, Meta(ge=1, le=604_800)]
-_RESYNC = "Seconds between two looks at each folder that has no IDLE connection. Absent: 900."
+_RESYNC = "Seconds between two checks of each folder that has no IDLE connection. Absent: 900."
 _DISABLED = "`true`: the engine keeps these settings but does not connect. Absent: `false`."
 
 
@@ -202,9 +203,9 @@ class SmtpConfig(ServerConfig, frozen=True, kw_only=True):
         ),
     ] = UNSET
     use_auth_server: _UseAuthServer = UNSET
-    rate_limit: Annotated[
-        RateLimit | UnsetType, Meta(description="How fast to send at most. Absent: without a limit.")
-    ] = UNSET
+    rate_limit: Annotated[RateLimit | UnsetType, Meta(description="The maximum rate of sending. Absent: no limit.")] = (
+        UNSET
+    )
 
 
 class SmtpUpdate(ServerUpdate, frozen=True, kw_only=True):
@@ -216,5 +217,5 @@ class SmtpUpdate(ServerUpdate, frozen=True, kw_only=True):
     ] = UNSET
     use_auth_server: _UseAuthServer = UNSET
     rate_limit: Annotated[
-        RateLimit | UnsetType | None, Meta(description="How fast to send at most. `null`: without a limit.")
+        RateLimit | UnsetType | None, Meta(description="The maximum rate of sending. `null`: no limit.")
     ] = UNSET

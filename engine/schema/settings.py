@@ -1,7 +1,7 @@
 """The settings of the whole engine that the API changes. An update leaves absent members as they are.
 
 Each is declared once, as a member of `SettingsUpdate`: its type and bounds, what it does, what of it is secret. The
-shapes in which settings are asked for and shown are made from that. How it is stored is in `engine/model/settings.py`.
+shapes in which settings are requested and shown are made from that. How it is stored is in `engine/model/settings.py`.
 """
 
 from __future__ import annotations
@@ -32,18 +32,20 @@ from engine.schema.fields import (
 _WEBHOOKS = 'The URL that events are posted to. `null` or `""`: none.'
 _ENABLED = "Whether events are posted to it."
 _EVENTS = (
-    'The names of the events to post; `"*"` is all of them, as is never to have set it. A name that no event has is a '
-    "400 that suggests the closest name. While the list names no event that this engine raises, nothing is posted, and "
-    "events wait."
+    'The names of the events to post; `"*"` means all of them, as does never having set it. A name that no event has '
+    "is a 400 that suggests the closest name. While the list names no event that this engine raises, nothing is "
+    "posted, and events wait."
 )
 _SERVICE_URL = (
     "The public URL of this engine: a member of every event, and where links in mail and to the form lead. `null`: "
     "unknown."
 )
 _TEXT = "Whether `messageNew` includes the text of the message."
-_TEXT_SIZE = "The most characters of each text in `messageNew`. `null`: 131,072."
+_TEXT_SIZE = "The maximum length of each text in `messageNew`, in characters. `null`: 131,072."
 _HEADERS = 'The names of the header fields in `messageNew`; `"*"` is all of them. Empty: none.'
-_ATTEMPTS = "The most attempts for a message that does not say so itself. `null`: `retry.attempts` of config.toml."
+_ATTEMPTS = (
+    "The maximum number of attempts for a message that sets none of its own. `null`: `retry.attempts` of config.toml."
+)
 _PROXY_ENABLED = (
     "Whether the engine dials the mail servers of accounts without a proxy of their own through `proxyUrl`."
 )
@@ -65,9 +67,13 @@ _OAUTH_TOKENS = (
     "Whether `GET /v1/account/{account}/oauth-token` shows the access tokens of accounts to tokens with the scope "
     "`oauth-token`."
 )
+_TOKEN_AUDIT_LOG = (
+    "Whether the log of a token (`GET /v1/tokens/{token}/log`) has also its allowed requests that changed nothing. "
+    "Changes and refused requests are there in any case."
+)
 _NOTIFY_WEB_SAFE_HTML = (
-    "Whether the HTML in `messageNew` is made harmless, with the pictures that came with the message in it. It is "
-    "told with `notifyText` only."
+    "Whether the HTML in `messageNew` is made harmless, with the pictures that came with the message in it. Only with "
+    "`notifyText`."
 )
 _NOTIFY_ATTACHMENTS = (
     "Whether `messageNew` includes the content of attached files, in base64, as far as the event has room."
@@ -87,21 +93,23 @@ _IGNORE_MAIL_CERT_ERRORS = (
     "Whether mail servers may have certificates that are not trusted or name another host, where the account does not"
     " say otherwise in `tls.rejectUnauthorized`."
 )
-_IMAP_CLIENT_NAME = "The name that the engine gives itself at IMAP servers (RFC 2971). `null`: its own."
-_IMAP_CLIENT_VERSION = "The version beside that name. `null`: its own; none where `imapClientName` is set."
-_IMAP_CLIENT_VENDOR = "The vendor beside that name. `null`: none."
-_IMAP_CLIENT_SUPPORT_URL = "The URL for questions beside that name. `null`: none."
+_IMAP_CLIENT_NAME = "The name that the engine sends to IMAP servers (RFC 2971). `null`: its own."
+_IMAP_CLIENT_VERSION = "The version sent with that name. `null`: its own; none where `imapClientName` is set."
+_IMAP_CLIENT_VENDOR = "The vendor sent with that name. `null`: none."
+_IMAP_CLIENT_SUPPORT_URL = "The support URL sent with that name. `null`: none."
 _EXPORT_MAX_CONCURRENT = "How many exports of one account run at once; the others are `queued`. `null`: 1."
 _EXPORTS_IN_ALL = "How many exports run at once in all. `null`: 3."
-_EXPORT_MAX_MESSAGES = "The most messages in an export; what is beyond is left out (`truncated`). `null`: 1,250,000."
+_EXPORT_MAX_MESSAGES = (
+    "The maximum number of messages in an export; the rest is left out (`truncated`). `null`: 1,250,000."
+)
 _EXPORT_MAX_SIZE = "The size in bytes beyond which an export is ended (`truncated`). `null`: 5 GiB."
 _AUTH_URL = (
     "The server that says how accounts with `useAuthServer` log in: `GET <authServer>?account=<id>&proto=imap|smtp` "
-    'answers `{"user", "accessToken" | "pass"}`, with `expires` or `expiresIn` if it likes. User and password before '
+    'answers `{"user", "accessToken" | "pass"}`, optionally with `expires` or `expiresIn`. User and password before '
     '`@` are sent as Basic. `null` or `""`: none, so that these accounts do not log in.'
 )
 _AUTH_SHOWN = "The server that says how accounts log in, its login masked."
-_QUEUE_KEEP = "Only 0, the same as absent: `[retention]` of config.toml rules how long messages are kept."
+_QUEUE_KEEP = "Only 0, the same as absent: `[retention]` of config.toml decides how long messages are kept."
 _DOOR = (
     "The SMTP door: {}. It is set by `{}` in the section `[msa]` of config.toml, which is read at the start. A request "
     "may only repeat it, or give `null`."
@@ -110,18 +118,22 @@ _LOCALE = (
     "The language of the line above a quoted message, for submissions and accounts without a `locale` of their own. "
     "`null`: English."
 )
-_TIMEZONE = "The time zone of the date in that line, where neither gives a `tz`. `null`: UTC."
+_TIMEZONE = "The time zone of the date in that line, if neither has a `tz`. `null`: UTC."
 _TRACK_OPENS = (
-    "Whether `trackOpen` tells when a message is opened that does not say itself. `null`: `trackSentMessages`."
+    "Whether `trackOpen` reports opens of messages that do not set `trackOpens`. `null`: `trackSentMessages`."
 )
-_TRACK_CLICKS = "Whether `trackClick` tells when a link is followed. `null`: `trackSentMessages`."
+_TRACK_CLICKS = (
+    "Whether `trackClick` reports followed links in messages that do not set `trackClicks`. `null`: "
+    "`trackSentMessages`."
+)
 _TRACK_SENT = "Both `trackOpens` and `trackClicks`, where these were never set. `null`: `false`."
 _CUSTOM_HEADERS = (
-    "Headers that accompany every webhook to `webhooks`, and to the URLs of accounts that a token for all accounts set."
+    "Headers that accompany every webhook to `webhooks`, and to account URLs that were set with a token for all "
+    "accounts."
 )
 _SECRET = (
-    "The secret that signs these webhooks. `null`, or webhooks without one: the engine creates one and shows it in "
-    "that answer, once."
+    "The secret that signs these webhooks. `null`, or setting `webhooks` without a secret: the engine creates one and "
+    "shows it once, in that answer."
 )
 
 
@@ -243,7 +255,7 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     open_ai_generate_embeddings: _Switched = UNSET
     mcp_enabled: _Switched = UNSET
     mcp_o_auth_enabled: _Switched = UNSET
-    token_audit_log: _Switched = UNSET
+    token_audit_log: Annotated[bool | UnsetType, _about(_TOKEN_AUDIT_LOG)] = UNSET
     http_proxy_enabled: _Switched = UNSET
     sentry_enabled: _Switched = UNSET
     imap_proxy_server_enabled: _Switched = UNSET

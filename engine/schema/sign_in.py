@@ -24,7 +24,7 @@ Provider = Literal[
 ]
 _PROVIDER = "The id of the OAuth2 app (`POST /v1/oauth2`)."
 _USER = "The user who signs in, as the mail servers know them: an address."
-_DELEGATED = "A shared mailbox that `user` may open, which is connected in place of their own. Absent: their own."
+_DELEGATED = "A shared mailbox that `user` may open, which is connected instead of their own. Absent: their own."
 _REFRESH = "The refresh token. The engine renews it from now on, so nothing else may use it. Absent: none."
 _ACCESS = "The access token. Absent: the engine asks for one."
 _EXPIRES = "When the access token expires. Absent: the engine asks for another one once it is refused."
@@ -59,9 +59,9 @@ class OAuthLogin(Request, frozen=True, kw_only=True):
     provider: Annotated[
         Filled256 | UnsetType, Meta(description=f"{_PROVIDER} Absent: refused.", examples=[_APP_ID])
     ] = UNSET
-    auth: Annotated[OAuthUser | UnsetType, Meta(description="Who signs in. Absent: refused, but with `authorize`.")] = (
-        UNSET
-    )
+    auth: Annotated[
+        OAuthUser | UnsetType, Meta(description="Who signs in. Absent: refused unless `authorize` is set.")
+    ] = UNSET
     access_token: Annotated[AccessToken | UnsetType, Meta(description=_ACCESS)] = UNSET
     refresh_token: Annotated[AccessToken | UnsetType, Meta(description=_REFRESH)] = UNSET
     expires: Annotated[Instant | UnsetType, Meta(description=_EXPIRES)] = UNSET
@@ -70,7 +70,7 @@ class OAuthLogin(Request, frozen=True, kw_only=True):
         bool,
         Meta(
             description="`true`: nothing is registered yet; the answer has `redirect`, the URL at which a person signs "
-            "in. Then `auth.user` only stands in the provider's form already."
+            "in. Then `auth.user` only fills in the provider's form."
         ),
     ] = False
     redirect_url: Annotated[WebUrl | UnsetType, Meta(description=f"{_REDIRECT} Absent: refused with `authorize`.")] = (
@@ -101,7 +101,7 @@ class OAuthUpdate(Request, frozen=True, kw_only=True):
         bool,
         Meta(
             description="`true`: the members given replace the stored ones one by one. `false` or absent: this object "
-            "replaces the stored one; the tokens stay where provider and user do and none are given."
+            "replaces the stored one; the tokens stay if provider and user do and none are given."
         ),
     ] = False
     provider: Annotated[

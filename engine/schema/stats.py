@@ -14,7 +14,7 @@ class StatsQuery(Request, frozen=True, kw_only=True):
 
     seconds: Annotated[
         Annotated[int, Meta(ge=0, le=604_800)],
-        Meta(description="The counters are of the last so many seconds.", examples=[3600]),
+        Meta(description="The counters cover the last `seconds` seconds.", examples=[3600]),
     ] = 3600
 
 
@@ -38,15 +38,15 @@ class Queues(Response, frozen=True, kw_only=True):
 
 
 class SmtpServerStats(Response, frozen=True, kw_only=True):
-    """What the SMTP door does, since the start."""
+    """Counters of the SMTP door since the engine started."""
 
-    connections: Annotated[int, Meta(description="Connections now.", examples=[1])]
+    connections: Annotated[int, Meta(description="Open connections.", examples=[1])]
     accepted: Annotated[int, Meta(description="Messages queued.", examples=[12])]
-    refused: Annotated[int, Meta(description="Messages refused after they were sent.", examples=[0])]
+    refused: Annotated[int, Meta(description="Messages refused after they arrived.", examples=[0])]
 
 
 class Stats(Response, frozen=True, kw_only=True):
-    """What the engine does."""
+    """The statistics."""
 
     EXAMPLE = {
         "version": "0.1.0",
@@ -73,8 +73,8 @@ class Stats(Response, frozen=True, kw_only=True):
     counters: Annotated[
         dict[str, int],
         Meta(
-            description="What happened lately: `events:` and the name of each event, `submit:success` and "
-            "`submit:fail` for attempts. Counted are at most the newest 100,000 events.",
+            description="What happened recently: `events:` and the name of each event, `submit:success` and "
+            "`submit:fail` for attempts. At most the newest 100,000 events are counted.",
             examples=[{"events:messageNew": 4}],
         ),
     ]

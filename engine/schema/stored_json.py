@@ -14,7 +14,7 @@ ResponseT = TypeVar("ResponseT", bound=Response)
 
 
 def shown(kind: type[ResponseT], stored: Mapping[str, Any]) -> ResponseT:
-    """The answer of this kind out of what was stored for it. Its values are not looked at."""
+    """The answer of this kind out of what was stored for it. Its values are not checked."""
     return kind(**{name: stored[wire] for wire, name in _members(kind) if wire in stored})
 
 

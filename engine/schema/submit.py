@@ -91,7 +91,10 @@ class Attachment(Request, frozen=True, kw_only=True):
     ] = UNSET
     content_type: Annotated[
         Line256 | UnsetType,
-        Meta(description="The media type. Absent: the engine tells it by the file name.", examples=["application/pdf"]),
+        Meta(
+            description="The media type. Absent: the engine derives it from the file name.",
+            examples=["application/pdf"],
+        ),
     ] = UNSET
     content_disposition: Annotated[
         Literal["inline", "attachment"] | UnsetType,
@@ -109,8 +112,8 @@ class Attachment(Request, frozen=True, kw_only=True):
     reference: Annotated[
         Annotated[str, Meta(max_length=256)] | Off | UnsetType | None,
         Meta(
-            description="The id of a file attached to a message of the account, which is sent in place of `content`; "
-            "its name and type are kept where none are given. `false`, `null` or absent: none.",
+            description="The id of a file attached to any message of the account, sent instead of `content`; it keeps "
+            "its name and type unless you give others. `false`, `null` or absent: none.",
             examples=["AAAAAQAAAAEy"],
         ),
     ] = UNSET
@@ -144,8 +147,8 @@ HeaderName = Annotated[str, Meta(min_length=1, max_length=60, extra={"check": Ch
 Gateway = Annotated[
     Filled256 | UnsetType | None,
     Meta(
-        description="The gateway through which the message goes (`POST /v1/gateway`). One that does not exist makes no "
-        "difference. `null` or absent: the account's own server.",
+        description="The gateway through which the message goes (`POST /v1/gateway`). An id that does not exist is "
+        "ignored. `null` or absent: the account's own server.",
         examples=["relay"],
     ),
 ]
@@ -197,9 +200,9 @@ class Content(Request, frozen=True, kw_only=True):
         dict[HeaderName, Line | int | float | Annotated[tuple[Line, ...], Meta(max_length=MAX_HEADERS)]],
         Meta(
             max_length=MAX_HEADERS,
-            description="More header fields, by name; a list repeats its field. Of a field that a message may have "
-            "only once, the engine merges several values where they are lists (addresses, message ids), and refuses "
-            "them otherwise. It omits empty values. Absent: none.",
+            description="Additional header fields by name; a list repeats the field. If a message may have the field "
+            "only once, the engine merges several values that are lists (addresses, message ids) and refuses all "
+            "others. It omits empty values. Absent: none.",
             examples=[{"X-Campaign": "welcome"}],
         ),
     ] = msgspec.field(default_factory=dict)
@@ -235,8 +238,8 @@ class Content(Request, frozen=True, kw_only=True):
     raw: Annotated[
         bytes | UnsetType,
         Meta(
-            description="The whole message in base64, in place of `text`, `html` and `attachments`. Other members that "
-            "make up a message replace the header fields of their names in it. Absent: it is composed of them.",
+            description="The whole message in base64, instead of `text`, `html` and `attachments`. The other members "
+            "of the content replace the header fields of the same name. Absent: the message is composed.",
             examples=["U3ViamVjdDogaGkNCg0KaGk="],
         ),
     ] = UNSET
@@ -271,7 +274,9 @@ class MergeEntry(Request, frozen=True, kw_only=True):
 
 
 def beside_raw(get: Callable[[str], Any], names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The members among these that a message given whole may not have beside it."""
+    """What is wrong with a message given whole: it is empty, or has some of these members beside it."""
+    if get("raw") == b"":
+        yield "raw", "is not allowed to be empty"
     for name in names:
         if get(name) not in (UNSET, None, ()):
             yield name, "is not allowed beside raw"
@@ -286,22 +291,22 @@ class Render(Request, frozen=True, kw_only=True):
     format: Annotated[
         Literal["html", "markdown"],
         Meta(
-            description="What `html` is written in: `html`, or `markdown` (CommonMark with tables), which becomes "
-            "HTML. That of a stored template counts in its place."
+            description="The format of `html`: `html`, or `markdown` (CommonMark with tables), which becomes HTML. The "
+            "format of a stored template takes precedence."
         ),
     ] = "html"
     params: Annotated[
         dict[str, Any],
         Meta(
-            description="What templates read as `params`: any JSON. Absent: nothing.",
+            description="The values that templates read as `params`: any JSON. Absent: none.",
             examples=[{"name": "Andris", "items": [{"title": "Book", "price": 12.5}]}],
         ),
     ] = msgspec.field(default_factory=dict)
     inline_css: Annotated[
         bool,
         Meta(
-            description="Whether to put the styles of `<style>` into the tags, for mail programs that drop `<style>`. "
-            "Linked style sheets are not loaded. Absent: `false`."
+            description="Whether to copy the rules of `<style>` into `style` attributes, for mail programs that drop "
+            "`<style>`. Linked style sheets are not loaded. Absent: `false`."
         ),
     ] = False
 
@@ -319,10 +324,10 @@ class Submit(Content, frozen=True, kw_only=True):
     mail_merge: Annotated[
         Annotated[tuple[MergeEntry, ...], Meta(max_length=MAX_MERGE)] | UnsetType,
         Meta(
-            description="Up to 1,000 recipients, of whom each gets a message of their own; `to`, `cc`, `bcc`, "
-            "`envelope`, `raw` and `render` are not allowed then, and `messageId` is that of the entry. The engine "
-            "queues all of them or, if it is stopped, none; an entry that cannot be composed fails by itself. Absent: "
-            "one message to all of `to`, `cc` and `bcc`.",
+            description="Up to 1,000 recipients, each of whom gets a message of their own. Not allowed together with "
+            "`to`, `cc`, `bcc`, `envelope`, `raw` or `render`; `messageId` belongs into the entry. If the engine is "
+            "killed meanwhile, it queues either all messages or none; an entry that cannot be composed fails by "
+            "itself. Absent: one message to all of `to`, `cc` and `bcc`.",
             examples=[[{"to": {"name": "Jo", "address": "jo@sandbox.example"}, "params": {"name": "Jo"}}]],
         ),
     ] = UNSET
@@ -334,8 +339,8 @@ class Submit(Content, frozen=True, kw_only=True):
     delivery_attempts: Annotated[
         Annotated[int, Meta(ge=0, le=1000)] | UnsetType,
         Meta(
-            description="The most attempts; 0 is 1. Absent: the setting `deliveryAttempts`, or `retry.attempts` of "
-            "config.toml.",
+            description="The maximum number of attempts; 0 means 1. Absent: the setting `deliveryAttempts`, or "
+            "`retry.attempts` of config.toml.",
             examples=[10],
         ),
     ] = UNSET
@@ -378,20 +383,24 @@ class Submit(Content, frozen=True, kw_only=True):
     track_opens: Annotated[
         bool | UnsetType,
         Meta(
-            description="Whether `trackOpen` tells when the message is opened, by a picture in its HTML. Without "
-            "`baseUrl` and the setting `serviceUrl` nothing is tracked, nor is a `raw` message that is signed. Absent: "
-            "the setting `trackOpens`."
+            description="Whether `trackOpen` reports when the message is opened, by a picture in its HTML. Nothing is "
+            "tracked without `baseUrl` or the setting `serviceUrl`, or in a `raw` message that is signed. Absent: the "
+            "setting `trackOpens`."
         ),
     ] = UNSET
     track_clicks: Annotated[
         bool | UnsetType,
         Meta(
-            description="Whether `trackClick` tells when a link of its HTML is followed: the links then lead through "
+            description="Whether `trackClick` reports when a link in its HTML is followed: the links then lead through "
             "the engine. Absent: the setting `trackClicks`."
         ),
     ] = UNSET
     tracking_enabled: Annotated[
-        bool | UnsetType, Meta(description="Both of these, where they are absent. Absent: the settings decide.")
+        bool | UnsetType,
+        Meta(
+            description="The value of `trackOpens` and `trackClicks` where they are absent. Absent: "
+            "the settings decide."
+        ),
     ] = UNSET
     base_url: Annotated[
         WebUrl | UnsetType,
@@ -404,16 +413,16 @@ class Submit(Content, frozen=True, kw_only=True):
     template: Annotated[
         Line256 | UnsetType | None,
         Meta(
-            description="The id of a stored template, of the account or of all. Its texts stand in place of `subject`, "
-            "`text`, `html` and `previewText`, and are rendered unless `render` is `false`. `null` or absent: none.",
+            description="The id of a stored template, of the account or of all. Its texts replace `subject`, `text`, "
+            "`html` and `previewText`, and are rendered unless `render` is `false`. `null` or absent: none.",
             examples=["AAABnk2VbGgAAAAB"],
         ),
     ] = UNSET
     preview_text: Annotated[
         Annotated[Line, Meta(max_length=1024)] | UnsetType | None,
         Meta(
-            description="What lists of messages show beside the subject, hidden at the beginning of the HTML. `null` "
-            "or absent: none.",
+            description="The preview that mail programs show beside the subject, hidden at the beginning of the HTML. "
+            "`null` or absent: none.",
             examples=["Your order is on its way"],
         ),
     ] = UNSET
@@ -421,13 +430,13 @@ class Submit(Content, frozen=True, kw_only=True):
         Render | Off | UnsetType | None,
         Meta(
             description="Render `subject`, `text`, `html` and `previewText` as Handlebars templates "
-            "(`docs/templates.md`). `false`, `null` or absent: take them as they are; but only `false` leaves the "
-            "texts of a `template`, and those for a `listId`, as they are."
+            "(`docs/templates.md`). `false`, `null` or absent: take them as they are. The texts of a `template`, and "
+            "those for a `listId`, are rendered unless this is `false`."
         ),
     ] = UNSET
-    dry_run: Annotated[
-        bool, Meta(description="`true`: only compose the message, and answer with it. Absent: `false`.")
-    ] = False
+    dry_run: Annotated[bool, Meta(description="`true`: only compose the message and return it. Absent: `false`.")] = (
+        False
+    )
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ TemplateId = Annotated[
 ]
 """A template in a path."""
 TemplateFormat = Literal["html", "markdown"]
-_FORMAT = "What `html` is written in: `html`, or `markdown` (CommonMark with tables), which becomes HTML."
+_FORMAT = "The format of `html`: `html`, or `markdown` (CommonMark with tables), which becomes HTML."
 _OWNER = "The account it belongs to; `null`: it is for all accounts."
 _NAME = Annotated[Line, Meta(min_length=1, max_length=256)]
 _DESCRIPTION = Annotated[str, Meta(max_length=1024)]
@@ -26,7 +26,7 @@ _SHOWN_ID = Annotated[str, Meta(description="The template's id.", examples=["AAA
 
 
 class TemplateContent(Request, frozen=True, kw_only=True):
-    """The texts of a template, with Handlebars where they shall differ from message to message."""
+    """The texts of a template, with Handlebars where messages differ."""
 
     subject: Annotated[
         Annotated[Line, Meta(max_length=MAX_SUBJECT)] | UnsetType,
@@ -34,7 +34,7 @@ class TemplateContent(Request, frozen=True, kw_only=True):
     ] = UNSET
     text: Annotated[
         Annotated[str, Meta(max_length=MAX_TEXT)] | UnsetType,
-        Meta(description="The plain text. Absent: that of the submission, or what `html` says."),
+        Meta(description="The plain text. Absent: that of the submission, or derived from `html`."),
     ] = UNSET
     html: Annotated[
         Annotated[str, Meta(max_length=MAX_TEXT)] | UnsetType,
@@ -45,7 +45,7 @@ class TemplateContent(Request, frozen=True, kw_only=True):
     ] = UNSET
     preview_text: Annotated[
         Annotated[Line, Meta(max_length=MAX_PREVIEW)] | UnsetType,
-        Meta(description="What lists of messages show beside the subject. Absent: that of the submission."),
+        Meta(description="The preview that mail programs show beside the subject. Absent: that of the submission."),
     ] = UNSET
 
 
@@ -54,21 +54,19 @@ class TemplateCreate(Request, frozen=True, kw_only=True):
 
     account: Annotated[Annotated[str, Meta(max_length=256)] | None, Meta(description=_OWNER, examples=["example"])]
     name: Annotated[_NAME, Meta(description="A name for people.", examples=["Receipt"])]
-    description: Annotated[_DESCRIPTION | UnsetType, Meta(description="What it is for. Absent: nothing is said.")] = (
-        UNSET
-    )
+    description: Annotated[_DESCRIPTION | UnsetType, Meta(description="What it is for. Absent: none.")] = UNSET
     format: Annotated[TemplateFormat, Meta(description=_FORMAT)] = "html"
     content: Annotated[TemplateContent, Meta(description="Its texts.")]
 
 
 class TemplateUpdate(Request, frozen=True, kw_only=True):
-    """What changes about a template."""
+    """A change of a template. Absent members stay as they are."""
 
     name: Annotated[_NAME | UnsetType, Meta(description="A name for people. Absent: unchanged.")] = UNSET
     description: Annotated[_DESCRIPTION | UnsetType, Meta(description="What it is for. Absent: unchanged.")] = UNSET
     format: Annotated[TemplateFormat | UnsetType, Meta(description=f"{_FORMAT} Absent: unchanged.")] = UNSET
     content: Annotated[
-        TemplateContent | UnsetType, Meta(description="Its texts, in place of all that it had. Absent: unchanged.")
+        TemplateContent | UnsetType, Meta(description="Its texts, which replace all previous ones. Absent: unchanged.")
     ] = UNSET
 
 
@@ -94,7 +92,7 @@ class TemplateSummary(Response, frozen=True, kw_only=True):
 
     id: _SHOWN_ID
     name: Annotated[str, Meta(description="Its name.", examples=["Receipt"])]
-    description: Annotated[str | UnsetType, Meta(description="What it is for. Absent: nothing is said.")] = UNSET
+    description: Annotated[str | UnsetType, Meta(description="What it is for. Absent: none.")] = UNSET
     format: Annotated[TemplateFormat, Meta(description=_FORMAT)]
     created: Annotated[When, Meta(description="When it was stored.")]
     updated: Annotated[When | UnsetType, Meta(description="When it was changed. Absent: never.")] = UNSET
@@ -124,13 +122,13 @@ class TemplateInfo(TemplateSummary, frozen=True, kw_only=True):
 
 
 class TemplatePreview(Request, frozen=True, kw_only=True):
-    """With what a template is to be rendered."""
+    """How to render a template."""
 
     EXAMPLE = {"params": {"name": "Andris"}}
     OMITTABLE = True
 
     params: Annotated[
-        dict[str, Any], Meta(description="What the template reads as `params`: any JSON. Absent: nothing.")
+        dict[str, Any], Meta(description="The values that the template reads as `params`: any JSON. Absent: none.")
     ] = field(default_factory=dict)
     account: Annotated[
         Annotated[str, Meta(max_length=256)] | UnsetType | None,
@@ -139,7 +137,7 @@ class TemplatePreview(Request, frozen=True, kw_only=True):
 
 
 class TemplatePreviewed(Response, frozen=True, kw_only=True):
-    """A template as it is rendered. `html` holds what its author and `params` say: show it in a sandbox."""
+    """A rendered template. `html` contains whatever its author and `params` say, so show it in a sandbox."""
 
     subject: Annotated[str, Meta(description="The subject.", examples=["Order 4711"])] = ""
     text: Annotated[str, Meta(description="The plain text.", examples=["Hello Andris!"])] = ""

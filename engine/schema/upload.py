@@ -31,7 +31,7 @@ class Upload(Content, frozen=True, kw_only=True):
             tuple[Annotated[str, Meta(min_length=1, max_length=128, extra={"check": Check.FLAG})], ...],
             Meta(max_length=100),
         ],
-        Meta(description="The flags it has. Absent: none.", examples=[["\\Draft", "\\Seen"]]),
+        Meta(description="Its flags. Absent: none.", examples=[["\\Draft", "\\Seen"]]),
     ] = ()
     internal_date: Annotated[
         Instant | UnsetType, Meta(description="When it arrived, as the folder shows it. Absent: now.")
@@ -49,14 +49,12 @@ class Uploaded(Response, frozen=True, kw_only=True):
 
     id: Annotated[
         str | UnsetType,
-        Meta(description="The message's id. Absent: it is not known.", examples=["AAAAAgAAAAE"]),
+        Meta(description="The message's id. Absent: unknown.", examples=["AAAAAgAAAAE"]),
     ] = UNSET
     path: Annotated[str, Meta(description="The path of the folder.", examples=["Drafts"])]
-    uid: Annotated[
-        int | UnsetType, Meta(description="Its UID in the folder. Absent: it is not known.", examples=[1])
-    ] = UNSET
+    uid: Annotated[int | UnsetType, Meta(description="Its UID in the folder. Absent: unknown.", examples=[1])] = UNSET
     uid_validity: Annotated[
-        str | UnsetType, Meta(description="The folder's UIDVALIDITY. Absent: it is not known.", examples=["1"])
+        str | UnsetType, Meta(description="The folder's UIDVALIDITY. Absent: unknown.", examples=["1"])
     ] = UNSET
     message_id: Annotated[
         str | UnsetType, Meta(description="The message's Message-ID.", examples=["<1@example.com>"])

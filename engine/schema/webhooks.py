@@ -36,7 +36,7 @@ _SECRETS = (
 _ENABLED = "Whether events are posted. `false`: events wait, and are posted later."
 FILTER = "A JMESPath expression: only events for which it is true are posted. `null` or absent: all events."
 MAP = "A JMESPath expression: its result is posted in place of the event. `null` or absent: the event itself."
-_AFTER = "Only events with a number above this; `0` is all events that are kept."
+_AFTER = "Only events numbered above this; `0` is all events that are kept."
 _SINCE = "Only events from this moment on."
 
 WebhookId = Annotated[str, Meta(min_length=1, description="The endpoint's id.", examples=["wh_5f2b8c9d01e34a67"])]
@@ -199,7 +199,7 @@ class WebhookInfo(Response, frozen=True, kw_only=True):
     seq: Annotated[
         int, Meta(description="The endpoint is done with all events up to this number, except those of `lines`.")
     ]
-    behind: Annotated[int, Meta(description="How many events it is behind the newest one.")]
+    behind: Annotated[int, Meta(description="How many events it lags behind the newest one.")]
     delivered: Annotated[int, Meta(description="The number of events that the receiver has accepted.")]
     filtered: Annotated[
         WebhookFiltered | None, Meta(description="What its `filter` has done. `null`: it has none.")
@@ -209,9 +209,7 @@ class WebhookInfo(Response, frozen=True, kw_only=True):
         tuple[WebhookLine, ...], Meta(description="The accounts whose events wait for another attempt; at most 100.")
     ] = ()
     last_success: Annotated[When | None, Meta(description="When the receiver last accepted an event.")] = None
-    failing_since: Annotated[
-        When | None, Meta(description="Since when posts have been failing. `null`: none fails.")
-    ] = None
+    failing_since: Annotated[When | None, Meta(description="When posts began to fail. `null`: none fails.")] = None
     last_error: Annotated[WebhookError | None, Meta(description="What last went wrong. `null`: nothing yet.")] = None
     created: Annotated[When, Meta(description="When it was created.")]
     updated: Annotated[When, Meta(description="When it was last changed.")]
@@ -264,8 +262,8 @@ class WebhookReplay(Request, frozen=True, kw_only=True):
         WebUrl | None,
         Meta(
             description="Post the events to this URL, up to the newest one there is now; the engine creates an "
-            "endpoint for that and removes it when it is done. Absent: the endpoint itself goes back, and posts again "
-            "everything from there on."
+            "endpoint for that and removes it when it is done. Absent: the endpoint itself goes back and posts "
+            "everything from there on again."
         ),
     ] = None
 
@@ -317,6 +315,6 @@ class ParkedAction(Request, frozen=True, kw_only=True):
 
 
 class ParkedDone(Response, frozen=True, kw_only=True):
-    """The number of events this concerned."""
+    """The number of events that this affected."""
 
     events: Annotated[int, Meta(description="The number of events.", examples=[1])]

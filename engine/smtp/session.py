@@ -37,9 +37,9 @@ __all__ = ["DeliveryError", "Outcome", "SmtpEndpoint", "SmtpEnvelope", "SmtpSess
 
 QUIT_SECONDS = 2.0
 PROOF_SECONDS = 30.0
-NO_GREETING = "The server did not greet us as an SMTP server does"
+NO_GREETING = "The server's greeting is not that of an SMTP server"
 """Shown instead of the greeting, which could reveal an internal service's banner to the caller."""
-_SURPLUS = "The server sent a reply that no command of ours asked for"
+_SURPLUS = "The server sent a reply to no command"
 _ENDED = Verdict(Kind.LATER, Stage.MAIL, None, None, "The server ended the connection before this recipient's turn")
 MARGIN_SECONDS = 30.0
 """How much longer than our own limit the kernel waits for a server that acknowledges nothing of a message."""

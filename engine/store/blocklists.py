@@ -1,7 +1,7 @@
 """Blocklists: who gets no mail of a list any more.
 
 A list is a name, in upper or lower case; it exists while it has entries. An entry counts for everybody who sends to the
-list (`scope` ""), or for one account alone: that of the token that asked for it, or with which the mail was submitted.
+list (`scope` ""), or for one account alone: that of the token that requested it, or with which the mail was submitted.
 So no tenant blocks what another one sends.
 """
 
@@ -78,7 +78,7 @@ def take_back(tx: Tx, scopes: Sequence[str], list_id: str, recipient: str) -> bo
 
 
 def reasons(db: Db, account: str, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
-    """Why mail of an account to a list is kept from those of `addresses` that are on it."""
+    """Why those of `addresses` that are on a list get no mail of an account to it."""
     by_key = {key_of(each): each for each in addresses}
     keys, found = list(by_key), {}
     for start in range(0, len(keys), _MOST_VARIABLES):

@@ -1,4 +1,4 @@
-"""Message bodies: small ones in the journal, large ones as files in the spool.
+"""Message bodies: small ones in the journal, large ones as files in the spool, which several messages may share.
 
 A spooled body is written and synced before the commit that names it, so a committed name always has its bytes. A file
 that no row names was left by a crash; the next start removes it. A body is dropped once its message has ended and its
@@ -33,7 +33,10 @@ DISK_FAILED = frozenset({errno.EIO, errno.EROFS})
 
 
 class MessageBody(msgspec.Struct, frozen=True):
-    """A composed message: header fields, the Bcc field (for the Sent copy only), and where the content is."""
+    """A composed message: header fields, the Bcc field (for the Sent copy only), and where the content is.
+
+    The content is `content`, then the file `spool`; at least one of them is there.
+    """
 
     header: bytes
     bcc_header: bytes

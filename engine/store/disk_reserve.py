@@ -20,7 +20,7 @@ log = logging.getLogger("engine.store")
 
 FILE = "reserve"
 LEAST_FREE = 256 * 1024**2
-"""Free bytes below which an operator is told."""
+"""Free bytes below which the operator is warned."""
 SHARE = 8
 """The file takes at most 1/`SHARE` of the file system, and the low-water mark as much again."""
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from engine.store.writer import Tx
 
 MOST_COUNTED = 100_000
-"""Most events that are looked at for a count."""
+"""Maximum number of events examined for a count."""
 
 
 def insert(tx: Tx, account: str | None, name: str, numbered: Sequence[tuple[int, bytes]], now: float) -> None:

@@ -1,4 +1,4 @@
-"""The exports of all accounts: what was asked for and how far each has come; their files are kept apart."""
+"""The exports of all accounts: what was requested and how far each has come; their files are kept apart."""
 
 from __future__ import annotations
 

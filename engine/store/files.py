@@ -55,7 +55,7 @@ def faults(folder: Path, *, spooled: bool) -> Iterator[FileFault]:
     try:
         yield from _faults(folder, spooled)
     except OSError as error:
-        raise ConfigError(f"{error.filename or folder}: cannot be looked at: {error.strerror}") from error
+        raise ConfigError(f"{error.filename or folder}: cannot be examined: {error.strerror}") from error
 
 
 def make_folder(path: Path) -> None:

@@ -203,4 +203,34 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX message_open_by_state ON message (state, next_at) WHERE ended IS NULL;
     CREATE INDEX message_ended_newest ON message (state, id) WHERE ended IS NOT NULL;
     """,
+    """
+    ALTER TABLE token ADD COLUMN permissions TEXT;     -- JSON: what it may do and touch, NULL all that its scopes allow
+    ALTER TABLE token ADD COLUMN restrictions TEXT;    -- JSON: from where and how often it may be used, NULL none
+    ALTER TABLE token ADD COLUMN ip TEXT;              -- whom it was issued for, as its issuer said
+    ALTER TABLE token ADD COLUMN remote_address TEXT;  -- from where it was issued
+    ALTER TABLE token ADD COLUMN metadata TEXT;        -- its issuer's; up to 1 MiB, so no look-up reads it
+    CREATE TABLE token_use (                           -- the last use of each
+        token TEXT PRIMARY KEY REFERENCES token (hash) ON DELETE CASCADE,
+        time REAL NOT NULL,
+        address TEXT                                   -- NULL: unknown
+    ) WITHOUT ROWID;
+    CREATE TABLE token_request (                       -- the latest requests with each: none that the audit record has
+        id INTEGER PRIMARY KEY,
+        token TEXT NOT NULL,                           -- its public id, as in the audit record
+        time REAL NOT NULL,
+        address TEXT,
+        method TEXT NOT NULL,
+        path TEXT NOT NULL,
+        action TEXT NOT NULL,
+        affected TEXT NOT NULL,                        -- the group
+        account TEXT,
+        refusal TEXT                                   -- why it was refused; NULL: it was allowed
+    );
+    CREATE INDEX token_request_of_token ON token_request (token, id);
+    CREATE INDEX token_request_time ON token_request (time);
+    """,
+    """
+    -- What metrics count of held messages, however many there are.
+    CREATE INDEX message_interrupted ON message (id) WHERE state = 'held' AND interruptions >= 10;
+    """,
 )

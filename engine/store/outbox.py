@@ -39,6 +39,14 @@ class Counts(msgspec.Struct, frozen=True):
     oldest: float | None = None
 
 
+class Depth(msgspec.Struct, frozen=True):
+    """The messages in one state: `due` is how many are due, `first_due` since when (seconds since 1970)."""
+
+    count: int
+    due: int
+    first_due: float | None
+
+
 def page(
     db: sqlite3.Connection,
     *,
@@ -120,3 +128,15 @@ def counts(db: sqlite3.Connection, account: str | None, now: float) -> Counts:
         (now, *arguments),
     ).fetchone()
     return Counts(active, waiting, every - active - waiting, oldest)
+
+
+def depths(db: sqlite3.Connection, now: float) -> dict[State, Depth]:
+    """The messages of each state that is not an end."""
+    return {state: _depth(db, state, now) for state in State if state not in ENDED}
+
+
+def _depth(db: sqlite3.Connection, state: State, now: float) -> Depth:
+    where = "FROM message INDEXED BY message_open_by_state WHERE ended IS NULL AND state = ?"
+    (count,) = db.execute(f"SELECT count(*) {where}", (state,)).fetchone()
+    due, first = db.execute(f"SELECT count(*), min(next_at) {where} AND next_at <= ?", (state, now)).fetchone()
+    return Depth(count, due, first)

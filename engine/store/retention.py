@@ -20,7 +20,7 @@ STEP_ROWS = 100
 
 
 class SweepPosition(msgspec.Struct, frozen=True):
-    """How far a sweep has come: it has looked at everything that ended before this (seconds since 1970)."""
+    """How far a sweep has come: it has examined everything that ended before this (seconds since 1970)."""
 
     ended: float = 0.0
     id: int = 0

@@ -33,10 +33,12 @@ from typing import Any, TypeVar
 import outcome
 import trio
 
-from engine.errors import EngineError, StorageBusy, StorageFailed, StorageFull, StorageUnavailable
+from engine.counting import Histogram
+from engine.errors import EngineError, StorageFailed, StorageFull
 from engine.store import database
 from engine.store.disk_reserve import Reserve
 from engine.store.journal_location import JournalLocation
+from engine.store.storage_errors import busy, full, lost, lost_meanwhile, storage_error
 from engine.store.waiting_changes import Applying, Slices, WaitingChange, in_slices
 from engine.world import StoreThread, World
 
@@ -51,11 +53,16 @@ BUSY_SAID = 2.0
 """Seconds after which another process's lock is logged."""
 BUSY_REFUSED = 10.0
 """Seconds after which such a lock makes the store refuse new work."""
+STALLED = 5.0
+"""Seconds without progress after which the writer does not count as ready."""
 CLOSE_BUSY_WAIT = 2000
 """Milliseconds for which the last commit before closing waits for another process's lock."""
 
 ROOM_CHECK = 1.0
 """Seconds between two looks for room while the disk is full."""
+
+COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bounds of the histogram of commits."""
 
 LOG_SHARE = 16
 """On a small file system the write-ahead log is checkpointed at 1/`LOG_SHARE` of its size."""
@@ -127,6 +134,9 @@ class Store:
         self._locked_out = False
         self._next_check = 0.0
         self._failure: StorageFailed | None = None
+        self._moved: float | None = None
+        self.commits = Histogram(COMMIT_SECONDS)
+        """How long each COMMIT took, in seconds."""
 
     @property
     def last_seq(self) -> int:
@@ -149,6 +159,18 @@ class Store:
         return self._locked_out
 
     @property
+    def waits_for_room(self) -> bool:
+        """Whether changes that must be written wait because the disk is full."""
+        return self._stuck and not self.lost
+
+    def stalled(self) -> float:
+        """Seconds for which a commit has made no progress; 0.0 if none is under way.
+
+        Waiting for room, for another process's lock or for a lost journal is no stall. Trio's clock.
+        """
+        return 0.0 if self._moved is None else trio.current_time() - self._moved
+
+    @property
     def lost(self) -> bool:
         """Whether the journal was moved, removed or replaced under the engine. Cheap."""
         return self._place.look()
@@ -156,7 +178,7 @@ class Store:
     def must_be_in_place(self) -> None:
         """Raise `StorageUnavailable` if the journal is lost."""
         if self.lost:
-            raise _lost()
+            raise lost()
 
     def has_room(self, size: int = 0) -> bool:
         """Whether new work of `size` bytes would be accepted now. Cheap."""
@@ -210,12 +232,14 @@ class Store:
                 self._stuck = False
                 while self._pending and not self._stuck:
                     batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
+                    self._moved = trio.current_time()
                     try:
                         await self._settle(thread, batch)
                     except trio.Cancelled:
                         self._roll_back()
                         self._pending[:0] = [each for each in batch if not each.done.is_set()]
                         raise
+                self._moved = None
                 await self._look_for_room(thread)
                 if self._failure is not None:
                     raise self._failure
@@ -231,7 +255,7 @@ class Store:
                 self.must_be_in_place()
             if not self.has_room():
                 self.must_be_in_place()
-                raise _full()
+                raise full()
 
     async def _hand_in(self, waiting: WaitingChange[T]) -> T:
         if self.failed:
@@ -255,13 +279,13 @@ class Store:
     async def _settle(self, thread: StoreThread, batch: list[WaitingChange[Any]]) -> None:
         """Commit `batch`. If room runs out, refuse its new work and commit the rest with the reserve."""
         if self.lost:
-            essential = _refuse_new_work(batch, _lost)
+            essential = _refuse_new_work(batch, lost)
             self._stuck = bool(essential)
             self._pending[:0] = essential
             return
         if await self._commit(thread, batch):
             return
-        essential = _refuse_new_work(batch, _full)
+        essential = _refuse_new_work(batch, full)
         if not essential:
             return
         if (self._reserve.release() or len(essential) < len(batch)) and await self._commit(thread, essential):
@@ -283,21 +307,23 @@ class Store:
         if tx is None:
             return False
         if self._db.in_transaction:
+            began = trio.current_time()
             try:
                 await thread.run(self._db.commit)
             except sqlite3.Error as error:
                 self._roll_back()
-                meaning = _storage_error(error)
+                meaning = storage_error(error)
                 if isinstance(meaning, StorageFull):
                     return False
                 for each in batch:
                     each.result = outcome.Error(meaning)
             else:
+                self.commits.note(trio.current_time() - began)
                 self._first_seq, self._last_seq = tx.first_seq, tx.last_seq
                 if self._failure is None:
                     tx.finish()
                 if self.lost:
-                    _refuse_new_work(batch, _lost_meanwhile)
+                    _refuse_new_work(batch, lost_meanwhile)
         for each in batch:
             if isinstance(each.result, outcome.Error) and isinstance(each.result.error, StorageFailed):
                 self._latch(batch, each.result.error)
@@ -324,6 +350,7 @@ class Store:
                     batch[:] = _refuse_new_work(batch, busy)
                     self._pending = _refuse_new_work(self._pending, busy)
                 await trio.sleep(BUSY_LOOK if said else BUSY_WAIT)
+                self._moved = trio.current_time()
                 if self._failure is not None:
                     self._latch(batch, self._failure)
         finally:
@@ -353,7 +380,7 @@ class Store:
                 (yield from in_slices(waiting.change(tx))) if waiting.slices else outcome.capture(waiting.change, tx)
             )
             if isinstance(waiting.result, outcome.Error):
-                error = _storage_error(waiting.result.error)
+                error = storage_error(waiting.result.error)
                 if isinstance(error, StorageFull):
                     self._roll_back()
                     return None
@@ -378,7 +405,7 @@ class Store:
         try:
             await thread.run(lambda: database.move_log(self._db))
         except sqlite3.Error as error:
-            if isinstance(_storage_error(error), StorageFailed):
+            if isinstance(storage_error(error), StorageFailed):
                 self._latch([], error)
         await thread.run(self._reserve.take)
         self.has_room()
@@ -402,24 +429,24 @@ class Store:
 
     def _close(self) -> None:
         batch, self._pending = self._pending, []
-        lost = self.lost
-        if lost and batch:
+        is_lost = self.lost
+        if is_lost and batch:
             log.error("%d changes are lost with the journal", len(batch))
             for each in batch:
-                each.fail(_lost())
+                each.fail(lost())
             batch = []
         try:
             if batch and not self.failed and not self._last_commit(batch):
-                essential = _refuse_new_work(batch, _full)
+                essential = _refuse_new_work(batch, full)
                 if essential and not (self._reserve.release() and self._last_commit(essential)):
                     for each in essential:
-                        each.fail(_full())
+                        each.fail(full())
         except sqlite3.Error as error:
             for each in batch:
                 each.fail(StorageFailed(f"the journal could not be written: {error}"))
         # If it were closed last, the writer would checkpoint the log and delete it. After a failed write that is left
         # to the next start; and the files at a lost journal's path may belong to another journal.
-        for connection in (self._db, self.reader) if self.failed or lost else (self.reader, self._db):
+        for connection in (self._db, self.reader) if self.failed or is_lost else (self.reader, self._db):
             connection.close()
 
     def _last_commit(self, batch: list[WaitingChange[Any]]) -> bool:
@@ -438,7 +465,7 @@ class Store:
                 tx.finish()
         except sqlite3.Error as error:
             self._roll_back()
-            if isinstance(_storage_error(error), StorageFull):
+            if isinstance(storage_error(error), StorageFull):
                 return False
             raise
         for each in batch:
@@ -452,31 +479,3 @@ def _refuse_new_work(batch: list[WaitingChange[Any]], error: Callable[[], Engine
         if each.takes_in:
             each.fail(error())
     return [each for each in batch if not each.takes_in]
-
-
-def busy() -> StorageBusy:
-    """The error for new work while another process has locked the journal."""
-    return StorageBusy("another process has locked the journal (a backup tool, a database shell?): come back later")
-
-
-def _lost() -> StorageUnavailable:
-    return StorageUnavailable("the data folder was moved, removed or replaced")
-
-
-def _lost_meanwhile() -> StorageUnavailable:
-    return StorageUnavailable(f"{_lost()}; this request may or may not have been carried out")
-
-
-def _full() -> StorageFull:
-    return StorageFull("there is no room left on the disk that holds the data folder")
-
-
-def _storage_error(error: BaseException) -> BaseException:
-    """Translate an SQLite error into the store's; return any other error unchanged."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    # SHMSIZE: the log's index, which is a file too, has no room to grow.
-    if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
-        return _full()
-    if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT):
-        return StorageFailed(str(error))
-    return error

@@ -1,4 +1,4 @@
-"""From what a caller asks to the message in the queue, one way for the API, drafts, replies, merges and SMTP.
+"""From a caller's request to a message in the queue: one path for the API, drafts, replies, merges and SMTP.
 
 It knows no HTTP: it takes what it needs as arguments, and refuses with `Problem`, which names the member at fault.
 """

@@ -42,7 +42,7 @@ class Composer:
         self._world = world
 
     def message_id(self, author: str, asked: str | UnsetType = UNSET) -> str:
-        """The Message-ID that is asked for, or a new one in the domain of the author's address."""
+        """The Message-ID that is requested, or a new one in the domain of the author's address."""
         if asked is not UNSET:
             return message_id_of(asked)
         return f"<{self._world.uuid()}@{author.rpartition('@')[2] or 'localhost'}>"
@@ -69,10 +69,10 @@ class Composer:
     async def whole(
         self, raw: bytes, record: Registration, content: Content, date: float, found: Referenced = NOTHING
     ) -> Composed:
-        """A message that comes whole, with the header fields that a request gives besides. Raises `Problem` 400.
+        """A whole message, with the additional header fields of the request. Raises `Problem` 400.
 
-        `date` (seconds since 1970) is for a message without a Date. Of what follows from the message that it refers to
-        it gets the fields that it lacks.
+        `date` (seconds since 1970) is for a message without a Date. From the message that it refers to, it takes only
+        the fields that it lacks.
         """
         fresh = self.message_id("" if record.email is UNSET else record.email)
         large = len(raw) > HERE

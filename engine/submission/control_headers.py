@@ -1,6 +1,6 @@
 """EmailEngine's control headers in a whole message: honoured, and removed before it is sent.
 
-Only those named here are; another `X-EE-…` field belongs to the message. Of a repeated one the first counts.
+Only those named here; any other `X-EE-…` field belongs to the message. If one is repeated, the first counts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OFF: Final = frozenset({"false", "0", "no", "n", "off"})
 
 
 class Control(msgspec.Struct, frozen=True):
-    """What a message asks for. None if it does not say; `send_at` in seconds since 1970, `attempts` at least 1.
+    """What a message requests. None if it does not say; `send_at` in seconds since 1970, `attempts` at least 1.
 
     `tracking`: whether opens and clicks are tracked.
     """

@@ -1,4 +1,4 @@
-"""What a message is composed of, from the members of a request or from a draft in a folder."""
+"""The draft to compose, from the members of a request or from a draft in a folder."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def draft_of(record: Registration, content: Content, found: Referenced = NOTHING
 
 
 def stored_draft(record: Registration, envelope: ImapEnvelope | None) -> Draft:
-    """Who wrote a message in a folder to whom, as far as that can be sent to. Raises `Problem` 400 if nobody wrote it.
+    """The author and recipients of a message in a folder, as far as mail can be sent to them.
 
-    It has neither texts nor attachments: these are sent as they are.
+    Raises `Problem` 400 if it has no author. The draft has neither texts nor attachments: these are sent as they are.
     """
     if envelope is None:
         raise Problem(400, "Draft has no recipients", code="DraftHasNoRecipients")
@@ -60,7 +60,7 @@ def stored_draft(record: Registration, envelope: ImapEnvelope | None) -> Draft:
 
 
 def addresses_of(given: tuple[EnvelopeAddress, ...]) -> list[Address]:
-    """Those that can be used in our headers."""
+    """The addresses that can be used in our headers."""
     found = []
     for each in given:
         try:
@@ -72,7 +72,7 @@ def addresses_of(given: tuple[EnvelopeAddress, ...]) -> list[Address]:
 
 
 def shown_addresses(given: tuple[EnvelopeAddress, ...]) -> list[Address]:
-    """All of them, as they stand, to be shown and not used."""
+    """All addresses as they stand, for display only."""
     shown = [
         Address(" ".join(each.address.decode("utf-8", "replace").split()), " ".join(header_text(each.name).split()))
         for each in given

@@ -1,4 +1,4 @@
-"""Who sends a message to whom in SMTP, and where its copy goes."""
+"""The sender and recipients of a message in SMTP, and where its copy goes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Envelope(NamedTuple):
 
 
 def envelope_of(draft: Draft, terms: Terms) -> Envelope:
-    """The envelope of a message: as asked for, else from its own addresses."""
+    """The envelope of a message: as requested, else from its own addresses."""
     sender = draft.sender.address if terms.sender is None else terms.sender
     own = (each.address for each in (*draft.to, *draft.cc, *draft.bcc))
     return Envelope(sender, tuple(dict.fromkeys(terms.recipients or own)))

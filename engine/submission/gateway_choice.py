@@ -1,4 +1,4 @@
-"""By which server a message leaves: the gateway that its caller names, or the account's own."""
+"""The server through which a message leaves: the gateway that its caller names, or the account's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class GatewayChoice:
         self._host_of = host_of
 
     def of(self, asked: str | UnsetType | None) -> str | None:
-        """The gateway to send through; None for the account's own server, also in place of one that does not exist."""
+        """The gateway to send through; None for the account's own server, also if the gateway does not exist."""
         return asked if asked and self._host_of(asked) is not None else None
 
     def host(self, asked: str | None) -> str | None:

@@ -1,10 +1,10 @@
-"""Styles of `<style>` put into the tags they are for, since some mail programs drop `<style>`.
+"""Inlines the rules of `<style>` into `style` attributes, since some mail programs drop `<style>`.
 
-Nothing is loaded: neither linked sheets nor files. `<style>` stays for what no tag can say: `:hover`, `@media`.
+Nothing is loaded: neither linked sheets nor files. `<style>` stays for what no attribute can say: `:hover`, `@media`.
 
-The work is done in a process of its own. css-inline cannot be stopped, a few kilobytes of odd styles cost it minutes,
-and it holds the interpreter's lock all the while, so in a thread it would hold up every account. The process has
-limits on time and memory, and is killed when they are over.
+The work is done in a process of its own. css-inline cannot be stopped, a few kilobytes of odd styles take it minutes,
+and it holds the interpreter's lock meanwhile, so in a thread it would stall every account. The process has limits on
+time and memory, and is killed when it exceeds them.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ sys.stdout.buffer.write(made.encode())
 
 
 class InlineCss:
-    """Puts styles into tags, for a few messages at a time."""
+    """Inlines styles, for a few messages at a time."""
 
     def __init__(self) -> None:
         self._turn = trio.CapacityLimiter(AT_ONCE)
 
     async def inlined(self, html: str) -> str:
-        """`html` as a whole document with its styles in its tags. Raises ValueError, which says why it cannot be.
+        """`html` as a whole document with its styles inlined. Raises ValueError, which says why that is impossible.
 
         Cancelled: the process is killed.
         """

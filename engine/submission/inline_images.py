@@ -1,4 +1,4 @@
-"""Images that stand in the HTML as `data:` URLs become parts of the message, to which the HTML refers by `cid:`.
+"""Images given as `data:` URLs in the HTML become parts of the message, to which the HTML refers by `cid:`.
 
 Most mail programs show no `data:` URL. Only the URL changes, whatever the quotes around it; one that cannot be decoded
 stays as it is. The same image is attached once. Only the `src` of `img` counts, as with EmailEngine. *pure*

@@ -1,8 +1,8 @@
 """The links in mail that lead back to the engine: for leaving a list, for opens and clicks.
 
-What is the same for all messages of a request is found once (`MailLinks.of`): where links lead, what is tracked, the
-key. Links for tracking are left out where no URL is known that could lead here; a list without one is refused. The text
-of a message without a text of its own is made from the HTML before its links change.
+What all messages of a request share is determined once (`MailLinks.of`): where links lead, what is tracked, the key. If
+no URL is known that leads here, links for tracking are left out, and mail to a list is refused. If a message has no
+plain text of its own, one is made from the HTML before its links change.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _IN_BRACKETS = re.compile("<([^<>]*)>")
 
 
 class OwnLinks(NamedTuple):
-    """What the messages of one request get of such links. `base` is None where no link is needed."""
+    """The links that the messages of one request get. `base` is None if no link is needed."""
 
     account: str
     terms: Terms
@@ -67,9 +67,9 @@ class OwnLinks(NamedTuple):
         return self._with_tracking(draft, message_id)
 
     def put_into_whole(self, message: Composed, message_id: str) -> Composed:
-        """A message that came whole, with what is tracked in its HTML; the same if it is signed or has none.
+        """A whole message with the tracking in its HTML; unchanged if it is signed or has no HTML.
 
-        The picture goes into the first of its texts.
+        The picture goes into its first text.
         """
         if not self.tracks:
             return message
@@ -84,7 +84,7 @@ class OwnLinks(NamedTuple):
         return with_html(message, change)
 
     def unsubscribe_url(self, recipient: str, message_id: str) -> str | None:
-        """The link by which `recipient` leaves the list; None if there is no list. Raises `HeaderError`."""
+        """The link with which `recipient` leaves the list; None if there is no list. Raises `HeaderError`."""
         if self.terms.list_id is None or self.base is None:
             return None
         leaving = Leaving("unsub", self.account, self.terms.list_id, recipient, message_id, self.terms.own_list)
@@ -97,7 +97,7 @@ class OwnLinks(NamedTuple):
         return found if url is None else found | {"unsubscribeUrl": url}
 
     def only_recipient(self, draft: Draft) -> Address:
-        """The one who gets a message to a list. Raises `HeaderError` if that is nobody or several."""
+        """The recipient of a message to a list. Raises `HeaderError` if there is none, or several."""
         recipients = envelope_of(draft, self.terms).recipients
         if len(recipients) != 1:
             raise HeaderError(FIELD, "needs exactly one recipient: the link for unsubscribing is for one")
@@ -124,7 +124,7 @@ class OwnLinks(NamedTuple):
 
 
 class MailLinks:
-    """Knows where links lead to, and signs them with the engine's own key, which no change of settings voids."""
+    """Knows where links lead, and signs them with the engine's own key, which no change of settings invalidates."""
 
     def __init__(self, settings: SettingsBook, keys: LinkKeys, gateways: GatewayChoice, store: Store) -> None:
         self._settings = settings
@@ -160,7 +160,7 @@ class MailLinks:
             raise invalid(error.field, error.reason) from error
 
     def skipped(self, account: str, terms: Terms, recipients: Sequence[str]) -> dict[str, str]:
-        """Those of `recipients` to whom no mail of the account on these terms is sent, and why."""
+        """Those of `recipients` who get no mail of the account on these terms, and why."""
         if terms.list_id is None:
             return {}
         return blocklists.reasons(self._store.reader, account, terms.list_id, recipients)

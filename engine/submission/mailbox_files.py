@@ -1,8 +1,8 @@
-"""Files out of messages in the mailbox, to be sent along: downloaded piece by piece, within limits.
+"""Files from messages in the mailbox, to send along: downloaded piece by piece, within limits.
 
-A message takes at most as much as a request may have, and all messages being made together at most `Room.most` octets:
-beyond that a request is refused as busy. Large files wait on disk, however many a slow server sends at once, until
-their request has its turn. Names and types are brought into a form that a header can carry.
+The files of one message have at most the size of a request, and those of all messages being made at most `Room.most`
+octets: beyond that, a request is refused as busy. Large files wait on disk, however many a slow server sends at once,
+until their request has its turn. Names and types are brought into a form that a header can carry.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Waiting(NamedTuple):
 
 
 class Room:
-    """What all files of messages being made hold in memory, and large ones in `folder`."""
+    """The room for the files of all messages being made: in memory, large ones in `folder`."""
 
     def __init__(self, most: int, folder: Path | None, world: World) -> None:
         self.most = most
@@ -67,7 +67,7 @@ class Room:
 
 
 class Share:
-    """What the files of one message hold."""
+    """The share of one message's files."""
 
     def __init__(self, room: Room, most: int) -> None:
         self._room = room

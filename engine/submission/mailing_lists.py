@@ -1,8 +1,8 @@
-"""Mail to a list: its header fields, and the link by which a recipient leaves it. Pure.
+"""Mail to a list: its header fields, and the link with which a recipient leaves it. Pure.
 
-The fields are `List-ID` (RFC 2919), `List-Unsubscribe` (RFC 2369) and `List-Unsubscribe-Post` (RFC 8058), in the place
-of such fields of the caller's. The link is on the engine's public URL and names account, list and recipient; its holder
-can do no more than leave the list and come back.
+The fields are `List-ID` (RFC 2919), `List-Unsubscribe` (RFC 2369) and `List-Unsubscribe-Post` (RFC 8058), which replace
+such fields of the caller. The link is at the engine's public URL and names account, list and recipient; its holder can
+only leave the list and come back.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Fields = tuple[tuple[str, str], ...]
 
 
 class Leaving(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a link to the page says: `rcpt` leaves `list`. `own`: it counts for mail of the account alone."""
+    """The content of a link to the page: `rcpt` leaves `list`. `own`: it counts for mail of the account alone."""
 
     act: str
     acc: str
@@ -42,7 +42,7 @@ class Leaving(msgspec.Struct, frozen=True, omit_defaults=True):
 def public_base(base_url: str | None, *, near: bool) -> str:
     """The URL for links in mail, without a final slash. `near`: the mail server is on this machine or network, too.
 
-    Raises `HeaderError` where there is none, or none that recipients of such mail can reach.
+    Raises `HeaderError` if there is none, or none that recipients of such mail can reach.
     """
     if not base_url:
         raise HeaderError(FIELD, "needs the setting serviceUrl: the public URL at which recipients reach this engine")
@@ -55,7 +55,7 @@ def public_base(base_url: str | None, *, near: bool) -> str:
 
 
 def unsubscribe_link(base: str, leaving: Leaving, sign: Sign) -> str:
-    """The link by which a recipient leaves a list. Raises `HeaderError` if it would be too long for a header."""
+    """The link with which a recipient leaves a list. Raises `HeaderError` if it would be too long for a header."""
     for each in (leaving, msgspec.structs.replace(leaving, msg="")):
         link = f"{base}{UNSUBSCRIBE_PATH}?{sign(msgspec.json.encode(each))}"
         if len(link) <= LONGEST_LINK:
@@ -76,7 +76,7 @@ def list_fields(list_id: str, base: str, link: str) -> Fields:
 
 
 def with_list_fields(fields: Sequence[tuple[str, str]], ours: Fields) -> Fields:
-    """The caller's own header fields, with those of the list in their place."""
+    """The caller's own header fields, with those of the list replacing their like."""
     return (*(each for each in fields if each[0].lower() not in _OURS), *ours)
 
 
@@ -90,7 +90,7 @@ def is_public(host: str) -> bool:
 
 
 def _domain(host: str) -> str:
-    """What stands behind the list in its id: an unmanaged list is one of `localhost` (RFC 2919 section 3)."""
+    """What follows the list in its id: an unmanaged list is one of `localhost` (RFC 2919 section 3)."""
     name = host.rstrip(".")
     if ":" in name:
         return "localhost"

@@ -1,8 +1,8 @@
 """One request, many messages: prepared one by one, accepted together.
 
-1. The request becomes one draft. What all messages would stumble over is refused here, and nothing is queued.
+1. The request becomes one draft. A fault that all messages would have is refused here, and nothing is queued.
 2. Each entry makes a draft of its own from it: its recipient, its texts if they are rendered, its links.
-3. Texts and attachments that an entry leaves as they are, are composed once for all of them.
+3. What entries share is composed once: texts and attachments, or only the attachments where texts are rendered.
 4. An entry that cannot be composed fails by itself, with its reason; one whose recipient has left the list is skipped.
 
 A thousand entries take a fraction of a second, in slices of a few milliseconds between which other tasks run.
@@ -37,7 +37,7 @@ from engine.submission.terms import Terms, due_at
 SLICE = 20
 """Entries prepared at a time."""
 MOST_OCTETS = 64 * 1024**2
-"""Most octets of texts and attachments that entries do not share: these are in memory until they are taken."""
+"""Most octets that entries do not share: these are in memory until they are taken."""
 TOO_LARGE = 413
 NOTHING = Content("", b"")
 ANY_ID = "<merge@localhost>"
@@ -117,19 +117,24 @@ async def prepare_merge(
 
 
 class Contents:
-    """The texts and attachments of a merge; what is the same for several entries is composed once."""
+    """The texts and attachments of a merge; what is the same for several entries is composed once.
+
+    All have the same boundary, so that those with different texts share the octets of their attachments.
+    """
 
     def __init__(self, composer: Composer, draft: Draft, parts: Sequence[MimePart], size: int) -> None:
         self._composer = composer
         self._draft = draft
         self._parts = parts
         self._size = size
+        self._boundary = composer.boundary()
         self._shared: Content | None = None
+        self._tails: dict[bool, bytes] = {}
         self._octets = 0
 
     @classmethod
     async def of(cls, composer: Composer, draft: Draft, size: int) -> Contents:
-        """Those of the draft of all, of about `size` octets. Raises `Problem` 400 for what no entry could have."""
+        """Those of the draft that all share, about `size` octets. Raises `Problem` 400 for what no entry could have."""
         try:
             headed(draft, NOTHING, message_id=ANY_ID, date=0.0)
             return cls(composer, draft, await composer.run(attached, draft, size=size), size)
@@ -137,16 +142,19 @@ class Contents:
             raise invalid(error.field, error.reason) from error
 
     async def for_draft(self, own: Draft) -> Content:
-        """The content of an entry's draft. Raises `HeaderError`, and `Problem` 413 if it is too much in all."""
-        draft, boundary = self._draft, self._composer.boundary()
-        parts = self._parts
+        """The content of an entry's draft. Raises `HeaderError`, and `Problem` 413 if all are too large together."""
+        draft, boundary, run = self._draft, self._boundary, self._composer.run
         if own.attachments is not draft.attachments:
-            parts = await self._composer.run(attached, own, size=self._size)
+            parts = await run(attached, own, size=self._size)
+            content = await run(content_of, own, boundary, parts, size=self._size)
         elif own.text is draft.text and own.html is draft.html:
             if self._shared is None:
-                self._shared = await self._composer.run(content_of, own, boundary, parts, size=self._size)
+                self._shared = await run(content_of, own, boundary, self._parts, size=self._size)
             return self._shared
-        content = await self._composer.run(content_of, own, boundary, parts, size=self._size)
+        else:
+            is_known = bool(own.html) in self._tails
+            size = len(own.text or "") + len(own.html or "") if is_known else self._size
+            content = await run(content_of, own, boundary, self._parts, self._tails, size=size)
         self._octets += len(content.body)
         if self._octets > MOST_OCTETS:
             text = f"What differs between the messages of a merge may have at most {MOST_OCTETS} octets"

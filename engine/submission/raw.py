@@ -1,13 +1,13 @@
-"""Messages that come whole: addresses and control fields in their header, fields that the request gives besides.
+"""Whole messages: addresses and control fields in their header, additional fields of the request.
 
-1. The message stays as it is, byte for byte, but for Bcc, which only the copy keeps, line ends, which become CRLF, and
-   links where they are tracked.
-2. Fields that the request gives replace those of their names, in their place; nothing else moves, so that signatures
-   over the rest stay valid. From, Date and Message-ID are added where they are missing.
-3. EmailEngine's control fields are taken out and decide over the members of the request, as they do there.
-   A time or a number that cannot be read is refused: a message would otherwise go out at once that was to wait.
+1. The message stays as it is, byte for byte, except for Bcc, which only the copy keeps, line ends, which become CRLF,
+   and tracked links.
+2. Fields that the request gives replace those of the same name, in their place; nothing else moves, so that signatures
+   over the rest stay valid. From, Date and Message-ID are added if they are missing.
+3. EmailEngine's control fields are removed and override the members of the request, as they do there. A time or a
+   number that cannot be read is refused: otherwise a message that was meant to wait would go out at once.
 4. A message that is due later gets that time as its Date, unless it is signed: that would break the signature.
-5. Opens and clicks are tracked in its HTML as in that of others (`mail_links`), unless it is signed or encrypted.
+5. Opens and clicks are tracked in its HTML as in any other (`mail_links`), unless it is signed or encrypted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MEMBERS = {
 
 
 def given_fields(content: Content) -> frozenset[bytes]:
-    """The header fields, in lower case, that a request gives besides the message."""
+    """The names, in lower case, of the header fields that a request gives in addition to the message."""
     given = {name for name, attribute in _MEMBERS.items() if getattr(content, attribute) not in (UNSET, None, (), "")}
     return frozenset(name.lower().encode() for name in given.union(name for name, _ in content.header_fields()))
 
@@ -85,9 +85,9 @@ def with_author(message: Composed, author: Address | None) -> Composed:
 
 
 def draft_of_raw(message: Composed, *, lenient: bool) -> Draft:
-    """Who sends a message to whom, and its subject; it has neither texts nor attachments: these are sent as they are.
+    """The sender, recipients and subject of a message, without texts and attachments: these are sent as they are.
 
-    Raises `Problem` 400 for an address that cannot be sent to; `lenient`: these do not matter, and are left out.
+    Raises `Problem` 400 for an unusable address; `lenient`: such addresses do not matter, and are left out.
     """
     found = dict.fromkeys(("from", "to", "cc", "bcc"), "")
     subject = None
@@ -104,7 +104,7 @@ def draft_of_raw(message: Composed, *, lenient: bool) -> Draft:
 
 
 def line_fault(message: Composed) -> str | None:
-    """What is wrong with a message that has a line which SMTP cannot carry: servers cut or refuse it."""
+    """The fault of a message with a line that SMTP cannot carry: servers cut or refuse it."""
     longest = max(longest_line(message.header), longest_line(message.body))
     if longest <= LONGEST_LINE:
         return None

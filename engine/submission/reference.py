@@ -1,7 +1,7 @@
-"""What follows for a draft from the message that it replies to or forwards, and from files in the mailbox.
+"""What a draft takes from the message that it replies to or forwards, and from files in the mailbox.
 
-It only computes; `reference_reading` reads what it needs. What the caller gave always counts: recipients of a reply to
-all are added to it, everything else is made only where it is absent.
+It only computes; `reference_reading` reads what it needs. What the caller gave takes precedence: the recipients of a
+reply to all are added, everything else is filled in only if it is absent.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Referenced(msgspec.Struct, frozen=True, kw_only=True):
     """What was read for a message. `shown` is its reference as the answer shows it.
 
     `original` is None if there is no reference, or none was found; `place` is where it is, `delivered_to` the address
-    at which it arrived. `quote` is to stand below the text, `carried` are files to send along, `attached` those that
-    stand for attachments of the request, by their number.
+    at which it arrived. `quote` goes below the text, `pictures` are the files that its HTML shows. `carried` are the
+    files to send along in any case, `attached` those that stand for attachments of the request, by their number.
     """
 
     shown: ReferenceShown | UnsetType = UNSET
@@ -39,13 +39,14 @@ class Referenced(msgspec.Struct, frozen=True, kw_only=True):
     place: Place | None = None
     delivered_to: str = ""
     quote: Texts | None = None
+    pictures: tuple[AttachedFile, ...] = ()
     carried: tuple[AttachedFile, ...] = ()
     attached: dict[int, AttachedFile] = {}
 
     @property
     def size(self) -> int:
         """About how many octets it adds to a message."""
-        files = (*self.carried, *self.attached.values())
+        files = (*self.pictures, *self.carried, *self.attached.values())
         return sum(len(each.content) for each in files) + sum(map(len, self.quote or ()))
 
 
@@ -53,7 +54,7 @@ NOTHING = Referenced()
 
 
 def followed(draft: Draft, found: Referenced, record: Registration) -> Draft:
-    """The draft with what follows from the message that it refers to. Its time is proportional to the texts."""
+    """The draft with what it takes from the message that it refers to. Takes time in proportion to the texts."""
     original = found.original
     if original is None:
         return draft
@@ -74,7 +75,7 @@ def followed(draft: Draft, found: Referenced, record: Registration) -> Draft:
         headers=(*ids, *draft.headers),
         text=texts.plain or None,
         html=texts.html or None,
-        attachments=(*draft.attachments, *found.carried),
+        attachments=(*draft.attachments, *(found.pictures if texts.html else ()), *found.carried),
     )
 
 

@@ -1,7 +1,7 @@
 """Reads what a message refers to: the one that it replies to or forwards, and files of any message in the mailbox.
 
-All of it is read over one command connection of the account, before anything is made of the request. Files are
-downloaded within limits (`mailbox_files`), texts as the API reads them (`message_text`).
+All of it is read over one command connection of the account, before the request is processed. Files are downloaded
+within limits (`mailbox_files`), texts as the API reads them (`message_text`).
 """
 
 from __future__ import annotations
@@ -75,19 +75,21 @@ class _Read(NamedTuple):
     """What was read of it: `found` lacks the files."""
 
     found: Referenced
+    pictures: tuple[Waiting, ...] = ()
     carried: tuple[Waiting, ...] = ()
     attached: Mapping[int, Waiting] = {}
 
     @property
     def is_large(self) -> bool:
         """Whether a file waits on disk."""
-        return any(each.arrived.is_large for each in (*self.carried, *self.attached.values()))
+        return any(each.arrived.is_large for each in (*self.pictures, *self.carried, *self.attached.values()))
 
     async def load(self) -> Referenced:
         """All of it, in memory. Raises `StorageUnavailable`."""
+        pictures = tuple([await each.load() for each in self.pictures])
         carried = tuple([await each.load() for each in self.carried])
         attached = {number: await each.load() for number, each in self.attached.items()}
-        return msgspec.structs.replace(self.found, carried=carried, attached=attached)
+        return msgspec.structs.replace(self.found, pictures=pictures, carried=carried, attached=attached)
 
 
 class References:
@@ -109,11 +111,11 @@ class References:
     def read(self, account: Account, content: Content, seconds: float) -> AbstractAsyncContextManager[Referenced]:
         """Read what `content` refers to; its files are held in memory until the block ends.
 
-        While it reads, another large request may have its turn; for the block this one waits for one again if it is
-        large. So the block should end when the message is on disk.
+        While it reads, another large request may have its turn; a large one then waits for another turn before the
+        block. So the block should end when the message is on disk.
 
-        `seconds`: for a connection, and for each answer of the server. Raises `Problem`: 400 for what is no id, or if
-        the account has no mailbox; 404 for what is not there; 413 or 503 by the limits; 503 with EmailEngine's code
+        `seconds`: for a connection, and for each answer of the server. Raises `Problem`: 400 for an invalid id, or if
+        the account has no mailbox; 404 for what does not exist; 413 or 503 by the limits; 503 with EmailEngine's code
         `IMAPUnavailable` if the account is not connected; 504 if the time is up.
         """
         asked = _asked(content, account.record, self._settings.values)
@@ -199,7 +201,9 @@ class _Reading:
             delivered_to=next(iter(fields(one.header).get("delivered-to", ())), "").strip(),
             quote=quote,
         )
-        return _Read(found, (*pictures.values(), *files))
+        if reference.forward_attachments:
+            return _Read(found, carried=(*pictures.values(), *files))
+        return _Read(found, pictures=tuple(pictures.values()))
 
     async def _newest_of(self, thread: str) -> IdPlace | None:
         """The newest message of a conversation in the folder of all mail, else in INBOX."""
@@ -260,7 +264,7 @@ class _Reading:
 
 
 def _asked(content: Content, record: Registration, settings: Settings) -> _Asked:
-    """What the request refers to. Raises `Problem` 400 for what is no id or no time zone."""
+    """What the request refers to. Raises `Problem` 400 for an invalid id or time zone."""
     reference = None if content.reference is UNSET else content.reference
     place = None
     if reference is not None and reference.message is not UNSET:
@@ -297,7 +301,7 @@ def _zone(content: Content, record: Registration, settings: Settings) -> tzinfo:
 
 
 def _original(one: Fetched) -> Original:
-    """What there is to know about a message for an answer to it."""
+    """What an answer needs to know about a message."""
     envelope = one.envelope
     if envelope is None:
         return Original(date=one.internal_date)
@@ -322,7 +326,7 @@ def _original(one: Fetched) -> Original:
 
 
 def _addresses(values: list[str]) -> list[Address]:
-    """The addresses in fields of which ENVELOPE tells nothing; none if they make no sense."""
+    """The addresses in fields that ENVELOPE lacks; none if they cannot be parsed."""
     found = []
     for value in values:
         try:

@@ -1,13 +1,13 @@
 """From request to message in the queue: prepared step by step, then accepted in one commit.
 
 1. The members of the request become a `Draft`, with what `references` read of the messages that it refers to.
-2. Links that lead back to the engine are put into it: those of its list, those that tell of opens and clicks.
+2. Links that lead back to the engine are put into it: those of its list, and those that report opens and clicks.
 3. The draft is composed, once, so that its caller sees every fault.
 4. With its terms it becomes a `Message` with recipients: what the queue takes.
 5. The queue makes it durable.
 
-A message that comes whole, such as a stored draft, enters at the fourth step. Several messages are prepared one by one
-and accepted together. Until it is accepted, nothing of a message is kept.
+A whole message, such as a stored draft, enters at the fourth step. Several messages are prepared one by one and
+accepted together. Until it is accepted, nothing of a message is kept.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Submissions:
         Raises `Problem` 400 if no URL leads here, or the message has not exactly one recipient.
         """
         bare = replace(content, text=UNSET, html=UNSET, attachments=())
-        draft = draft_of(account.record, bare, replace(found, quote=None, carried=(), attached={}))
+        draft = draft_of(account.record, bare, replace(found, quote=None, pictures=(), carried=(), attached={}))
         message_id = self.composer.message_id(draft.sender.address, content.message_id)
         links = await self.links.of(account, terms)
         try:
@@ -151,7 +151,7 @@ class Submissions:
     ) -> Incoming:
         """A composed message in the form for the queue; `draft` says who sends it to whom, and its subject.
 
-        `after` is what is to happen once it is sent.
+        `after` is what must happen once it is sent.
         """
         envelope = envelope_of(draft, terms)
         attempts = self._attempts() if terms.attempts is None else terms.attempts
@@ -165,7 +165,7 @@ class Submissions:
             smtputf8=composed.smtputf8 or envelope.smtputf8 or (composed.eight_bit and international(composed)),
             eight_bit=composed.eight_bit,
             dsn=terms.dsn,
-            size=len(composed.header) + 2 + len(composed.body),
+            size=composed.size,
             copy_path=copy_path_of(account.record, terms, has_imap=account.has_imap),
             created=terms.now,
             send_at=terms.send_at,

@@ -1,15 +1,15 @@
 """The texts of a submission, made from templates: its own members, or those of a stored template.
 
-A `Rendering` is compiled once and gives the content for any number of parameters, as a mail merge needs it:
+A `Rendering` is compiled once and renders the content for any number of parameters, as a mail merge needs it:
 
 1. Handlebars in `subject`, `text`, `html` and `previewText`; only in `html` are values escaped.
 2. Markdown becomes HTML, if that is its format.
-3. Styles go into the tags, if that is asked for.
+3. Styles are inlined, if that is requested.
 4. Without a `text` of its own, a message with a preview gets one from its HTML now: the preview is for lists alone.
 5. The preview is hidden in the HTML.
 
-What is small is rendered at once, with little work allowed; what needs more goes to a thread and has its bounds there
-(`engine.handlebars.steps`). Faults name the member and the line.
+Small texts are rendered at once, with little work allowed; those that need more are rendered in a thread, within the
+limits there (`engine.handlebars.steps`). Faults name the member and the line.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class Variables(NamedTuple):
 
 
 async def check(content: Content, world: World) -> None:
-    """Raise `Problem` 400 that names the members of a template to store, and the lines, that are none."""
+    """Raise `Problem` 400 that names the members, and the lines, of a template to store that are not valid
+    templates."""
 
     def work() -> None:
         found = FieldErrors()
@@ -105,10 +106,10 @@ class Rendering:
 
     @classmethod
     async def of(cls, body: Submit, stored: Stored | None, world: World) -> Rendering | None:
-        """What is to be rendered of a submission; None if nothing is.
+        """The parts of a submission to render; None if there are none.
 
-        The texts of a stored template stand in place of the submission's own, and are always rendered unless `render`
-        is `false`. Raises `Problem` 422 that names the member and the line.
+        The texts of a stored template replace the submission's own, and are always rendered unless `render` is `false`.
+        Raises `Problem` 422 that names the member and the line.
         """
         given: dict[str, str | None] = {name: getattr(body, name) or None for name in MOST}
         wanted = body.render
@@ -173,7 +174,7 @@ class Rendering:
                 raise _failed(name, str(error)) from error
         if self._format == "markdown" and texts.get("html"):
             try:
-                # About as much work as so many steps.
+                # About as much work as this many steps.
                 steps.take(len(texts["html"]))
                 texts["html"] = markdown.html_of(texts["html"])
             except (ValueError, TooMuch) as error:

@@ -1,4 +1,4 @@
-"""How a message is to be sent, whatever it says."""
+"""How a message is to be sent, apart from its content."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ T = TypeVar("T")
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller asks for. None: what follows from the message, or the default of the account or the engine.
+    """What a caller requests. None: what follows from the message, or the default of the account or the engine.
 
-    * `now`: when the message was handed in, `send_at`: when it is due; both in seconds since 1970.
+    * `now`: when the message was submitted, `send_at`: when it is due; both in seconds since 1970.
     * `sender`: the address for bounces, "" for the null sender; `recipients`: () for those of the message.
     * `attempts`: the most attempts. `on_doubt`: what to do if the outcome stays unknown.
     * `copy`: whether to file a copy, `copy_path`: the folder for it.
     * `list_id`: the list that it goes to; `own_list`: leaving it counts for the account alone.
-    * `track_opens`, `track_clicks`: whether its HTML tells of them. `base_url`: where its links to the engine lead.
+    * `track_opens`, `track_clicks`: whether its HTML reports them. `base_url`: where its links to the engine lead.
     * `rehearsal`: it is only shown, so nothing is tracked.
-    * `dsn`: which reports the recipients' servers are to send.
-    * `gateway`: the gateway asked for, which need not exist.
+    * `dsn`: which reports to request from the recipients' servers.
+    * `gateway`: the gateway requested, which need not exist.
     * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
     """
 
@@ -94,7 +94,7 @@ def due_at(asked: datetime, now: float) -> float:
 
 
 def dsn_of(wanted: DsnWanted) -> Dsn:
-    """The reports asked for, in the words of SMTP."""
+    """The reports requested, in the words of SMTP."""
     return Dsn(
         full=wanted.return_ == "full",
         id=wanted.id or None,

@@ -1,7 +1,7 @@
 """Opens and clicks: a picture and links that lead through the engine, put into the HTML of a message. Pure.
 
 1. Links are the http and https URLs in `href` of `<a>` and `<area>`, where a browser sees such a tag: not in comments,
-   scripts, styles or other tags' attributes. An attribute's value is taken as a browser takes it: the first `href` of a
+   scripts, styles or other tags' attributes. An attribute's value is read as a browser reads it: the first `href` of a
    tag, in quotes or without, its character references replaced, blanks around it and line breaks in it dropped.
 2. A link that leads through the engine already, or unsubscribes, is left as it is; so is one too long to be signed.
 3. Only the value is replaced, by characters that need neither quotes nor references (but `&amp;`): every other octet
@@ -42,7 +42,7 @@ Sign = Callable[[bytes], str]
 
 
 class Tracked(NamedTuple):
-    """What is tracked of a message, and by which links.
+    """What is tracked in a message, and the URL of the links.
 
     `base` is the engine's public URL, without a final slash. `left` holds URLs that stay as they are.
     """
@@ -57,7 +57,7 @@ class Tracked(NamedTuple):
 
 
 class LinkIn(NamedTuple):
-    """A link in HTML: where its raw value stands, and the URL that it means."""
+    """A link in HTML: where its raw value is, and the URL that it means."""
 
     start: int
     end: int
@@ -65,7 +65,7 @@ class LinkIn(NamedTuple):
 
 
 def tracked(html: str, what: Tracked) -> str:
-    """The HTML with what is tracked put into it. Time is proportional to its length."""
+    """The HTML with the tracking put into it. Takes time in proportion to its length."""
     if what.clicks:
         html = _with_links(html, what)
     return _with_picture(html, what) if what.opens else html

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from engine import installed_packages
 from engine.api import account, gateways, oauth2, outbox, queue_control, webhooks
 from engine.errors import EngineError
-from engine.http.dispatch import must_be_well
+from engine.http.readiness import must_be_well
 from engine.model.account_states import AccountState
 from engine.schema.account import AccountSummary
 from engine.schema.outbox import OutboxEntry

@@ -1,6 +1,6 @@
 """Tells programs from people where a mail's picture is loaded or a link followed. Pure.
 
-Nobody can be sure of that: what is told here marks an event, and drops none. The data is from November 2026:
+No one can be sure of that: the result marks an event, and drops none. The data is from November 2026:
 
 * Gmail loads pictures through "via ggpht.com GoogleImageProxy", mostly when the mail is opened, and some beforehand
   under one fixed agent (bird.com/en-us/blog/gmail-prefetching-images, January 2022).

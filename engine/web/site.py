@@ -12,6 +12,7 @@ from engine.http.html_pages import Page, PageRequest, Pages
 from engine.submission.tracking import CLICK_PATH, OPEN_PATH, UNSUBSCRIBE_PATH
 from engine.web import rendering, sandbox_provider
 from engine.web.admin import admin_pages
+from engine.web.docs_site import DocsSite
 from engine.web.form_outcome import of_problem
 from engine.web.form_start import connect
 from engine.web.oauth_sign_in import SignInPages
@@ -32,6 +33,7 @@ def pages(context: Context) -> Pages:
             Page(CLICK_PATH, tracking.click),
             Page("/accounts/form.css", _style),
             *admin_pages(context),
+            *DocsSite(context).pages(),
         ),
         of_problem,
     )

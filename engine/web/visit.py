@@ -16,9 +16,9 @@ from engine.decoding.decode import decode_body, decode_query
 from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.events.hourly import HourlyCounts
-from engine.http.dispatch import must_be_well
 from engine.http.html_pages import PageRequest
 from engine.http.operation import Encoded, Operation
+from engine.http.readiness import must_be_well
 from engine.schema.fields import NoQuery
 from engine.version import VERSION
 from engine.web import layout

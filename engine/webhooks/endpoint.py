@@ -32,8 +32,9 @@ from engine.webhooks.backlog import AccountBacklog
 from engine.webhooks.endpoint_log import EndpointLog
 from engine.webhooks.event_waits import EventWaits
 from engine.webhooks.expression_checks import ExpressionError
-from engine.webhooks.plan import Plan, health_of, letter_of, payload
-from engine.webhooks.post import Answer, Poster
+from engine.webhooks.health import health_of
+from engine.webhooks.plan import Plan, letter_of, payload
+from engine.webhooks.post import Answer, PostCounts, Poster
 from engine.webhooks.retry import EARLY, PostOutcome
 from engine.webhooks.target import WebhookTarget
 from engine.world import LOOK_AGAIN, World
@@ -66,6 +67,7 @@ class Endpoint:
         world: World,
         egress: Egress,
         waits: EventWaits,
+        counts: PostCounts,
         on_gone: Callable[[str], None],
         on_done: Callable[[str], None],
     ) -> None:
@@ -76,27 +78,23 @@ class Endpoint:
         self._on_gone, self._on_done = on_gone, on_done
         self._plan: Plan | None = None
         self._round = trio.CancelScope()
-        self._poster = Poster(world, egress, timeout=config.timeout, connections=config.parallel)
+        self._poster = Poster(world, egress, counts, timeout=config.timeout, connections=config.parallel)
         self.position, self._asked_since = row.seq, row.created
         self.health = health_of(row.health)
         self.lines = {each.account: self._line(each, row.seq) for each in webhooks.lines(store.reader, row.id)}
         self._touched: set[str] = set()
         self._kept_position, self._kept_delivered = row.seq, self.health.delivered
         self._kept_at, self._held = -math.inf, False
-        self._news, self._again = trio.Event(), trio.Event()
+        self._news, self._again, self._taken = trio.Event(), trio.Event(), trio.Event()
         self._not_before: dict[str, float] = {}
         """Until when each target's `Retry-After` forbids posts (`World.elapsed`)."""
         self._waiting: dict[str, trio.CancelScope] = {}
-        self._taken = trio.Event()
         self._taken_at: dict[str, float] = {}
         self._nursery: trio.Nursery | None = None
         self._slots, self._story = trio.CapacityLimiter(config.parallel), EndpointLog(row.id, world)
 
     def follow(self, plan: Plan | None) -> None:
-        """Set the plan, with immediate effect.
-
-        Waiting events are posted at once; `Retry-After` and 410 are forgotten.
-        """
+        """Set the plan, with immediate effect: post waiting events at once, forget any `Retry-After` and 410."""
         self._plan = plan
         self.health.gone = False
         self._not_before.clear()
@@ -411,7 +409,7 @@ class Endpoint:
                 await self._retry_one(row)
 
     async def _retry_one(self, row: ParkedRow) -> None:
-        reason: str | None = "it is not kept any more"
+        reason: str | None = "it is no longer kept"
         plan = self._plan
         target = plan.target_of(row.account) if plan is not None else None
         entries = self._journal.of_account(row.account or None, row.seq - 1, row.seq, 1)

@@ -67,7 +67,7 @@ def _check_comparison(node: _Node, whole: bool) -> None:
             name = each["value"]
             raise ExpressionError(f"compares with {name}, which no event has: write '{name}' or data.{name}")
         if node["value"] in _ORDERS and each["type"] == "literal" and not _is_number(each["value"]):
-            raise ExpressionError(f"orders by {_ORDERS[node['value']]} what is no number: write `5` and not '5'")
+            raise ExpressionError(f"orders by {_ORDERS[node['value']]} what is not a number: write `5`, not '5'")
 
 
 def _is_number(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""What a webhook endpoint is to do, what it posts for an event, and a record of how that went."""
+"""What a webhook endpoint is to do, and what it posts for an event."""
 
 from __future__ import annotations
 
@@ -28,46 +28,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     route: str | None = None
 
 
-class Health(msgspec.Struct, rename="camel", omit_defaults=True):
-    """A record of successes and failures; times are in seconds since 1970.
-
-    `passed` and `left_out` count what its filter did, if it has one.
-    """
-
-    last_success: float | None = None
-    failing_since: float | None = None
-    error: str | None = None
-    error_at: float | None = None
-    error_seq: int | None = None
-    error_account: str | None = None
-    error_status: int | None = None
-    gone: bool = False
-    started: bool = False
-    delivered: int = 0
-    passed: int = 0
-    left_out: int = 0
-    last_passed: float | None = None
-
-    def forget_filter(self) -> None:
-        """Reset the counts of the filter, which has been replaced."""
-        self.passed, self.left_out, self.last_passed = 0, 0, None
-
-
-def health_of(stored: bytes) -> Health:
-    """Decode a stored record; if it cannot be read, only `started` is kept, as true."""
-    try:
-        return msgspec.json.decode(stored, type=Health)
-    except (TypeError, ValueError):
-        return Health(started=True)
-
-
 class _Head(msgspec.Struct):
     date: str
     event_id: str = msgspec.field(name="eventId")
+    event: str = ""
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A post to make. `attempts` is the number of earlier attempts, `happened` is in seconds since 1970."""
+    """A post to make. `attempts` is the number of earlier attempts, `happened` is in seconds since 1970.
+
+    `event` is the name of the event.
+    """
 
     seq: int
     event_id: str
@@ -75,6 +46,7 @@ class Letter(msgspec.Struct, frozen=True):
     happened: float
     attempts: int = 0
     route: str | None = None
+    event: str = ""
 
 
 def payload(plan: Plan, body: bytes) -> bytes | None:
@@ -102,7 +74,7 @@ def applied(filter_: Expression | None, map_: Expression | None, body: bytes) ->
     except (ExpressionError, TypeError, ValueError, RecursionError) as error:
         raise ExpressionError(f"the map cannot be applied: {error}") from error
     if len(made) > MOST:
-        raise ExpressionError(f"the map makes {len(made)} octets of it, and at most {MOST} are posted")
+        raise ExpressionError(f"the map makes {len(made)} octets of it, but at most {MOST} are posted")
     return made
 
 
@@ -116,4 +88,5 @@ def letter_of(seq: int, event: bytes, attempts: int, route: str | None, body: by
         happened=datetime.fromisoformat(head.date).timestamp(),
         attempts=attempts,
         route=route,
+        event=head.event,
     )

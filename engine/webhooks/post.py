@@ -7,10 +7,13 @@ journal, so the secrets that the post carried are masked in it.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 import trio
 
 from engine import retry_after
+from engine.counting import Histogram
 from engine.egress import Egress
 from engine.errors import EngineError, NetworkError, NetworkKind
 from engine.masking import Masker
@@ -43,11 +46,26 @@ class Answer(msgspec.Struct, frozen=True):
         return self.status is not None and 200 <= self.status < 300
 
 
+class PostCounts:
+    """Posts of all endpoints, by the event's name: those accepted and all others; how many milliseconds each took."""
+
+    def __init__(self) -> None:
+        self.accepted: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.milliseconds = Histogram((100, 250, 500, 750, 1000, 2500, 5000, 7500, 10_000, 60_000))
+
+    def note(self, event: str, answer: Answer) -> None:
+        """Count one post."""
+        (self.accepted if answer.taken else self.failed)[event] += 1
+        self.milliseconds.note(answer.took * 1000)
+
+
 class Poster:
     """Posts for one endpoint over persistent connections, at most `connections` for each host."""
 
-    def __init__(self, world: World, egress: Egress, *, timeout: float, connections: int) -> None:
+    def __init__(self, world: World, egress: Egress, counts: PostCounts, *, timeout: float, connections: int) -> None:
         self._world = world
+        self._counts = counts
         self._timeout = timeout
         self._egress = egress
         self._most = connections
@@ -98,7 +116,9 @@ class Poster:
             if answer.status is None:
                 answer = Answer(None, str(error), _outcome(error))
         self._some_kept.set()
-        return msgspec.structs.replace(answer, took=trio.current_time() - began)
+        answer = msgspec.structs.replace(answer, took=trio.current_time() - began)
+        self._counts.note(letter.event, answer)
+        return answer
 
     def _headers(self, target: WebhookTarget, letter: Letter) -> list[tuple[str, str]]:
         now = self._world.now()

@@ -18,7 +18,7 @@ that selects no events, or has no URL, stays at its position, so that nothing is
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Literal, get_args
@@ -42,7 +42,7 @@ from engine.webhooks.endpoint import Endpoint
 from engine.webhooks.event_waits import EventWaits
 from engine.webhooks.expressions import Expression
 from engine.webhooks.plan import Plan
-from engine.webhooks.post import Answer
+from engine.webhooks.post import Answer, PostCounts
 from engine.webhooks.target import WebhookTarget, parse
 from engine.world import World
 
@@ -101,7 +101,7 @@ class EndpointRegistry:
         self._config = config
         self._world = world
         self._egress = egress
-        self.waits = EventWaits(world)
+        self.waits, self.posts = EventWaits(world), PostCounts()
         self._nursery: trio.Nursery | None = None
         self._bound = {part: webhooks.of_accounts(store.reader, part) for part in get_args(webhooks.Bound)}
         self._settings = _Settings()
@@ -168,7 +168,7 @@ class EndpointRegistry:
                     self._plan(made)
 
     def jobs(self) -> tuple[int, int]:
-        """How many events wait to be looked at by an endpoint, and how many accounts wait for another attempt."""
+        """How many events an endpoint has yet to examine, and how many accounts wait for another attempt."""
         waiting = delayed = 0
         endpoints = [self.default, *(made.endpoint for made in self.made.values() if made.record.enabled)]
         for endpoint in endpoints:
@@ -177,8 +177,16 @@ class EndpointRegistry:
                 delayed += sum(1 for line in endpoint.lines.values() if line.attempts)
         return waiting, delayed
 
+    def positions(self) -> Iterator[tuple[str | None, int]]:
+        """The id of each endpoint at work, None for those of tokens for one account, and the last event it has seen."""
+        if self._settings.enabled:
+            yield DEFAULT, self.default.position
+        for made in self.made.values():
+            if made.record.enabled:
+                yield (made.id if made.owner is None else None), made.endpoint.position
+
     def oldest(self) -> str | None:
-        """When the oldest event happened that an endpoint has not looked at; None: there is none."""
+        """When the oldest event happened that an endpoint has not examined yet; None: there is none."""
         positions = [made.endpoint.position for made in self.made.values() if made.record.enabled]
         if self._settings.enabled:
             positions.append(self.default.position)
@@ -350,7 +358,7 @@ class EndpointRegistry:
 
         If the first post is accepted, a second one with a wrong signature finds that out; None: unknown.
         """
-        answer = await self._test(endpoint, target, "This is a test. It is in no journal, and its number is 0.")
+        answer = await self._test(endpoint, target, "This is a test. It is not in the journal, and its number is 0.")
         if not (answer.taken and target.secrets):
             return answer, None
         other = msgspec.structs.replace(
@@ -415,9 +423,8 @@ class EndpointRegistry:
         return made
 
     def _endpoint(self, row: EndpointRow) -> Endpoint:
-        return Endpoint(
-            row, self._journal, self._store, self._config, self._world, self._egress, self.waits, self._gone, self._done
-        )
+        parts = self._journal, self._store, self._config, self._world, self._egress, self.waits, self.posts
+        return Endpoint(row, *parts, self._gone, self._done)
 
     async def _run(self, made: Made) -> None:
         with made.scope:
@@ -471,7 +478,7 @@ class EndpointRegistry:
         if made is None or self._nursery is None:
             return
         if webhooks.parked_count(self._store.reader, name):
-            self._stop(name, "the replay is done, but some events were not taken")
+            self._stop(name, "the replay is done, but some events were not accepted")
         else:
             self._nursery.start_soon(self.remove, made)
 

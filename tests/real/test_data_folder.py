@@ -53,12 +53,12 @@ def test_a_moved_folder_takes_nothing_in_and_goes_on_when_it_is_back(
         assert answer.headers["Retry-After"] == "60"
     assert engine.request("DELETE", "/v1/account/jane").status == 503
     assert engine.request("POST", "/v1/settings", {"notifyText": True}).status == 503
-    assert engine.request("GET", "/health", token="").status == 503
+    assert engine.request("GET", "/ready", token="").status == 503
     # What is there already can be read.
     assert engine.request("GET", "/v1/account/jane").status == 200
     assert not engine.folder.exists()
     elsewhere.rename(engine.folder)
-    assert engine.request("GET", "/health", token="").status == 200
+    assert engine.request("GET", "/ready", token="").status == 200
     assert hand_in(engine, "Hi " * 3000).status == 200
     smtp_server.wait_for_messages(3)
     assert engine.log.count("is no longer the file that the engine has open") == 1
@@ -73,7 +73,7 @@ def test_a_removed_journal_is_not_written_to_and_not_made_anew(engine: EnginePro
     assert engine.request("POST", "/v1/account", body).status == 200
     (engine.folder / "journal.db").unlink()
     assert hand_in(engine).status == 503
-    assert engine.request("GET", "/health", token="").status == 503
+    assert engine.request("GET", "/ready", token="").status == 503
     for command in (
         ("tokens", "issue", "-d", "x", "-s", "*"),
         ("tokens", "list"),

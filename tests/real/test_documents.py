@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from real.certificates import Certificates
 from real.documents import FOLLOW, Block, blocks, command, documents, environment_folder, source_folder
+from real.dovecot import Dovecot
 from real.engine_process import REPOSITORY, EngineProcess
+from real.postfix import Postfix
 from real.processes import wait_until
 from real.servers import HOST, free_ports
 from real.test_event_channels import register
@@ -26,7 +29,15 @@ from real.test_event_channels import register
 pytestmark = [pytest.mark.process, pytest.mark.long]
 
 MINOR = "{}.{}".format(*sys.version_info[:2])
-RUN_HERE = ("README.md", "docs/api.md", "docs/commands.md", "docs/operate.md")
+RUN_HERE = (
+    "README.md",
+    "docs/api.md",
+    "docs/commands.md",
+    "docs/metrics.md",
+    "docs/operate.md",
+    "docs/tutorial.md",
+    "docs/coming-from-emailengine.md",  # in `test_import_process.py`
+)
 NOT_RUN = [block for file in documents() for block in blocks(file) if block.reason]
 
 
@@ -85,10 +96,15 @@ LAST = "What the engine promises: docs/design.md."
 
 
 @pytest.fixture
-def quickstart(clone: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str], str]]:
+def quickstart(
+    clone: Path, tmp_path: Path, certificates: Certificates
+) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str], str]]:
     (port,) = free_ports(1)
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-    home = environment(tmp_path / "home", PATH=path, ENGINE_HTTP__PORT=str(port))
+    (tmp_path / "authority.pem").write_text(certificates.ca_pem)
+    home = environment(
+        tmp_path / "home", PATH=path, ENGINE_HTTP__PORT=str(port), SSL_CERT_FILE=str(tmp_path / "authority.pem")
+    )
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(["scripts/quickstart"], cwd=clone, env=home, stdout=log, stderr=log)
     try:
@@ -117,6 +133,35 @@ def test_readme_from_clone_to_what_became_of_the_mail(
     assert '"event":"messageFailed"' not in heard
     run(shown[1], clone, home)
     assert "Traceback" not in said
+
+
+def test_the_tutorial_to_a_real_mailbox(
+    clone: Path,
+    quickstart: tuple[subprocess.Popen[bytes], dict[str, str], str],
+    dovecot: Dovecot,
+    postfix: Postfix,
+) -> None:
+    _, home, port = quickstart
+    del home["ENGINE_HTTP__PORT"], home["SSL_CERT_FILE"]
+    login, password = dovecot.user()
+    (receiver,) = free_ports(1)
+    servers = f"--imap {dovecot.host}:{dovecot.port} --smtp {postfix.host}:{postfix.port} --password-file secret"
+    (clone / "secret").write_text(password)
+    script = "".join(block.text for block in blocks("docs/tutorial.md") if not block.reason)
+    for here, there in (
+        ("127.0.0.1:3000", f"127.0.0.1:{port}"),
+        ("127.0.0.1:8000", f"127.0.0.1:{receiver}"),
+        ("receiver.py 8000", f"receiver.py {receiver}"),
+        ("add me --email jane@example.com", f"add me --email {login} {servers}"),
+        ("jane@example.com", login),
+        ('"$engine" events tail', f"until_it_speaks {clone}/.venv-{MINOR}/bin/engine events tail"),
+    ):
+        assert here in script, here
+        script = script.replace(here, there)
+    heard = run(FOLLOW + script, clone, home)
+    assert '"event":"messageSent"' in heard
+    assert '"event": "messageSent", "account": "shop"' in (clone / "received.txt").read_text()
+    dovecot.wait_for_messages(login)
 
 
 def test_the_quickstart_goes_on_when_nobody_reads(clone: Path, tmp_path: Path) -> None:
@@ -303,6 +348,15 @@ def test_commands_as_they_are_written(start_engine: Callable[..., EngineProcess]
     for block in blocks("docs/commands.md"):
         if not block.reason:
             assert json.loads(run(block.text, engine.folder.parent, home))["total"] == 0
+
+
+def test_metrics_as_they_are_written(start_engine: Callable[..., EngineProcess], tmp_path: Path) -> None:
+    engine = start_engine()
+    environment_folder(tmp_path / "venv")
+    home = environment(tmp_path / "home", PATH=f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}")
+    (block,) = blocks("docs/metrics.md")
+    printed = run(block.text.replace("http://127.0.0.1:3000", engine.url), engine.folder.parent, home)
+    assert "mailbox_engine_" in printed and "\nqueue_size" in printed
 
 
 # docs/operate.md, on a copy of this machine that goes when the test is over.

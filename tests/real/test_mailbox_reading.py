@@ -208,6 +208,26 @@ def test_a_client_that_hangs_up_frees_the_connection(mailbox: Mailbox) -> None:
     wait_until(lambda: mailbox.engine.request("GET", "/v1/account/jane").json["connections"] <= 3, "few connections")
 
 
+def test_downloads_that_stand_still_hold_up_no_other(mailbox: Mailbox) -> None:
+    for number in range(3):
+        assert mailbox.client.create(f"box{number}")[0] == "OK"
+        mailbox.append(with_file(LARGE), f"box{number}")
+    listed = [mailbox.get(f"messages?path=box{number}")["messages"][0] for number in range(3)]
+    short = {"x-ee-timeout": "6000"}
+    with contextlib.ExitStack() as stack:
+        stalled = [
+            stack.enter_context(mailbox.download(f"message/{listed[0]['id']}/source", **short)),
+            stack.enter_context(mailbox.download(f"attachment/{listed[1]['attachments'][0]['id']}", **short)),
+        ]
+        assert [each.status for each in stalled] == [200, 200]
+        with mailbox.download(f"attachment/{listed[2]['attachments'][0]['id']}", **short) as response:
+            assert (response.status, response.read()) == (200, LARGE)
+        changed = mailbox.ask("PUT", "messages?path=box1", {"search": {}, "update": {"flags": {"add": ["\\Seen"]}}})
+        assert changed == {"flags": {"add": True}}
+        # Those that stood still go on where they were.
+        assert [each.read() for each in stalled] == [with_file(LARGE), LARGE]
+
+
 def test_a_server_that_ends_during_a_download(mailbox: Mailbox, dovecot: Dovecot) -> None:
     mailbox.append(with_file(LARGE))
     (file,) = mailbox.event("messageNew")["attachments"]

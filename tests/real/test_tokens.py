@@ -149,21 +149,22 @@ def test_every_change_is_recorded_and_no_secret(engine: EngineProcess) -> None:
     assert [each["operation"] for each in audit(engine, "--token", "cli")] == ["token.issue"]
     log = ask("GET", f"/v1/tokens/{me}/log?pageSize=2&page=1")
     assert (log["token"], log["total"], log["page"], log["pages"]) == (me, 11, 1, 6)
-    assert [(each["action"], each["group"]) for each in log["entries"]] == [
-        ("webhook.remove", "webhook"),
-        ("webhook.settle", "webhook"),
+    assert [(each["action"], each["group"], each["change"]) for each in log["entries"]] == [
+        ("destructive", "webhook", "webhook.remove"),
+        ("write", "webhook", "webhook.settle"),
     ]
     assert log["entries"][0] | {"time": ""} == {
         "time": "",
         "ip": "127.0.0.1",
         "method": "DELETE",
         "path": "/v1/webhooks/{webhook}",
-        "action": "webhook.remove",
+        "action": "destructive",
         "group": "webhook",
         "account": None,
-        "object": made,
         "status": "allowed",
         "reason": None,
+        "change": "webhook.remove",
+        "object": made,
     }
 
     # It is for operators, and outlives the token.
@@ -195,3 +196,35 @@ def test_the_key_is_changed_while_the_engine_runs_and_while_it_stands(engine: En
     engine.restart()
     wait_until(lambda: engine.request("GET", "/v1/account/jim").json["state"] != "init", "the account")
     assert [each["token"] for each in audit(engine, "--operation", "vault.rotate")] == ["cli"] * 2
+
+
+def test_restrictions_hold_on_every_way_in(start_engine: StartEngine) -> None:
+    engine = start_engine(ENGINE_HTTP__PROXIES="127.0.0.0/8")
+    elsewhere = issue(engine, "--address", "192.0.2.7")
+    reader = issue(engine, "--action", "read", "--group", "account")
+    slow = issue(engine, "--rate", "1/1h")
+    stream = "/v1/events/stream"
+    for path, headers in (("/v1/accounts", {}), (stream, UPGRADE), (f"/v1/events/sse?access_token={elsewhere}", {})):
+        told = engine.request("GET", path, token="" if "?" in path else elsewhere, headers=headers)
+        assert (told.status, told.json["message"], told.json["remoteAddress"]) == (
+            403,
+            "Unauthorized address",
+            "127.0.0.1",
+        )
+    told = engine.request("GET", "/v1/accounts", token=elsewhere, headers={"X-Forwarded-For": "::ffff:192.0.2.7"})
+    assert told.status == 200
+    told = engine.request("GET", stream, token=reader, headers=UPGRADE)
+    assert (told.status, told.json["requiredPermission"]) == (403, {"action": "read", "group": "events"})
+    assert engine.request("GET", "/v1/accounts", token=slow).headers["X-RateLimit-Remaining"] == "0"
+    for path, headers in (("/v1/accounts", {}), (stream, UPGRADE)):
+        told = engine.request("GET", path, token=slow, headers=headers)
+        assert (told.status, told.headers["X-RateLimit-Limit"]) == (429, "1")
+        assert 3590 <= int(told.headers["Retry-After"]) == told.json["ttl"] <= 3600
+    engine.restart()
+    assert engine.request("GET", "/v1/accounts", token=slow).status == 200
+    # What was noted outlives the restart.
+    shown = engine.request("GET", "/v1/tokens").json["tokens"]
+    assert {each["access"]["ip"] for each in shown} == {"127.0.0.1", "192.0.2.7"}
+    (id,) = [each["id"] for each in shown if each["access"]["ip"] == "192.0.2.7"]
+    refused = engine.request("GET", f"/v1/tokens/{id}/log").json["entries"]
+    assert [each["reason"] for each in refused] == ["address"] * 3

@@ -37,6 +37,7 @@ class Caller:
     def __init__(self, app: QuartTrio, token: str) -> None:
         self._app = app
         self.token = token
+        self.address = "127.0.0.1"
 
     @classmethod
     async def of(
@@ -69,7 +70,7 @@ class Caller:
             "query_string": query.encode(),
             "root_path": "",
             "headers": [(name.lower().encode(), value.encode()) for name, value in given.items()],
-            "client": ("127.0.0.1", 4711),
+            "client": (self.address, 4711),
             "server": ("127.0.0.1", 3000),
             "extensions": {},
         }

@@ -9,12 +9,20 @@ import memory
 import pytest
 from inbox import SERVERS
 
+from engine.web import passwords
+
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """A folder of the test's own, in memory."""
     with memory.folder("sim-") as folder:
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords at a cost that is none; `tests/unit/web/test_passwords.py` holds what it is for people."""
+    monkeypatch.setattr(passwords, "_N", 2)
 
 
 @pytest.fixture(params=list(SERVERS))

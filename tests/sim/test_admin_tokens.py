@@ -107,3 +107,34 @@ async def test_tokens_are_listed_read_and_revoked_by_request(tmp_path: Path, aut
         await trio.sleep(1)
         assert (await caller.ask("DELETE", f"/v1/tokens/{made['id']}")).json == {"deleted": True}
         assert (await caller.ask("GET", f"/v1/tokens/{made['id']}")).status == 404
+
+
+async def test_a_token_is_narrowed_at_the_page(tmp_path: Path, autojump_clock: object) -> None:
+    async with visiting(tmp_path) as ann:
+        await ann.engine.register("acme")
+        await ann.get(PATH)
+        form = [
+            ("description", "shop"),
+            ("scopes", "api"),
+            ("actions", "read"),
+            ("groups", "account"),
+            ("addresses", "127.0.0.0/8, 2001:db8::1"),
+            ("maxRequests", "9"),
+            ("timeWindow", "60"),
+        ]
+        await ann.follow(await ann.post(PATH, form))
+        (secret,) = SECRET.findall(ann.page)
+        assert ann.has("Narrowed")
+        caller = Caller(ann._caller._app, secret)
+        assert (await caller.ask("GET", "/v1/account/acme")).headers["x-ratelimit-remaining"] == "8"
+        assert (await caller.ask("GET", "/v1/outbox")).json["requiredPermission"]["group"] == "outbox"
+        caller.address = "192.0.2.1"
+        assert (await caller.ask("GET", "/v1/account/acme")).json["message"] == "Unauthorized address"
+        id = hashlib.sha256(bytes.fromhex(secret)).hexdigest()[:12]
+        await ann.get(f"{PATH}/{id}")
+        for said in ("127.0.0.0/8, 2001:db8::1", "9 requests in 60 s", "refused: group", "GET /v1/outbox", "192.0.2.1"):
+            assert ann.has(said), said
+        for field, value in (("addresses", "home"), ("maxRequests", "0"), ("timeWindow", "soon")):
+            await ann.get(PATH)
+            answer = await ann.post(PATH, [("description", "x"), ("scopes", "api"), (field, value)])
+            assert answer.status == 422 and f'value="{value}"' in ann.page, field

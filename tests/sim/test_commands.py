@@ -14,7 +14,7 @@ from inbox import box, deliver, folder
 from simulation import Engine, Simulation, servers
 
 from engine.accounts.account import Account
-from engine.accounts.leased_connections import NoSession
+from engine.accounts.leased_connections import TURN_SECONDS, NoSession
 from engine.imap.session import CommandRefused
 from engine.sandbox.faults import HANG_UP, SILENCE
 from engine.schema.account import AccountCreate, AccountUpdate
@@ -70,6 +70,12 @@ async def ask(engine: Engine, seconds: float = 10) -> int:
     """One short command; how many messages INBOX has."""
     async with account(engine).commands.lease(seconds) as session:
         return (await session.enter("INBOX")).exists
+
+
+async def ask_long(engine: Engine) -> int:
+    """The same as long work."""
+    async with account(engine).commands.lease_in_turns(10) as turns:
+        return (await turns.session.enter("INBOX")).exists
 
 
 async def with_servers(engine: Engine) -> None:
@@ -147,6 +153,28 @@ async def test_long_work_leaves_a_connection_to_what_is_short(engine: Engine, au
         assert order[-1] == "another download"
         assert await ask(engine) == 0
         assert connected(engine) == 3
+
+
+async def test_long_work_that_stands_still_gives_way_to_other_long_work(engine: Engine, autojump_clock: Clock) -> None:
+    commands, began = account(engine).commands, trio.current_time()
+    async with commands.lease_in_turns(10, path="INBOX") as stalled:
+        first = stalled.session
+        with stalled.offered():
+            async with commands.lease_in_turns(10) as other:
+                assert trio.current_time() - began == pytest.approx(TURN_SECONDS, abs=1)
+                assert stalled.lost and not other.lost
+                assert other.session is first
+                with other.offered():  # nobody waits
+                    await trio.sleep(100)
+                assert not other.lost
+                assert await ask(engine) == 0
+        await stalled.regain(10)
+        assert not stalled.lost
+        assert (await stalled.session.enter("INBOX")).exists == 0
+        # What offers nothing keeps it.
+        assert (await refused(ask_long(engine)))[:2] == (504, "Timeout")
+        assert not stalled.lost
+    assert await ask_long(engine) == 0
 
 
 async def test_who_stops_waiting_is_passed_over(engine: Engine, autojump_clock: Clock) -> None:

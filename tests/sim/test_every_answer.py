@@ -90,6 +90,7 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         *(("PUT", f"/v1/account/acme/{each}", {each: True}) for each in ("sync", "flush", "reconnect")),
         ("GET", "/v1/logs/acme", None),
         ("GET", "/v1/stats", None),
+        ("GET", "/metrics", None),
         ("POST", "/v1/account/acme/export", span),
         ("GET", "/v1/account/acme/exports", None),
         ("GET", f"/v1/account/acme/export/{export}", None),

@@ -17,6 +17,7 @@ from engine.errors import Problem
 from engine.model.message_states import State
 from engine.schema.submit import MergeEntry, NamedAddress, Submit
 from engine.store import messages
+from engine.submission import merge
 from engine.submission.merge import Failed, prepare_merge
 from engine.submission.terms import Terms
 
@@ -164,6 +165,44 @@ async def test_large_contents_are_on_disk_once(simulation: Simulation, autojump_
         assert {engine.state(each["queueId"]) for each in results} == {State.SENT}
         await trio.sleep(60)
         assert list((simulation.folder / "spool").iterdir()) == []
+
+
+async def test_files_are_on_disk_once_beside_texts_that_differ(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merge, "MOST_OCTETS", 100_000)
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        await engine.pause(True)
+        caller = await Caller.of(engine)
+        files = [
+            {"filename": "a.bin", "content": BIG},
+            {"filename": "logo.png", "content": "iVBORw==", "cid": "logo@x"},
+            {"contentType": "text/calendar; method=REQUEST", "content": "QkVHSU4="},
+        ]
+        texts = {"subject": "Hi {{params.n}}", "html": '<p>{{params.n}}</p><img src="cid:logo@x">'}
+        entries = [{**each, "params": {"n": n}} for n, each in enumerate(to(10))]
+        answer = await caller.ask("POST", SUBMIT, {"mailMerge": entries, "attachments": files, **texts})
+        assert answer.status == 200, answer.json
+        results = answer.json["mailMerge"]
+        spooled = [*(simulation.folder / "spool").iterdir()]
+        assert len(spooled) == 10
+        assert len({each.stat().st_ino for each in spooled}) == 1
+        await engine.pause(False)
+        await engine.until_ended(*(each["queueId"] for each in results))
+        await trio.sleep(60)
+        assert list((simulation.folder / "spool").iterdir()) == []
+        copies = [each.raw for each in engine.sandbox.account("acme@sandbox.example").folder("Sent").messages]
+        sent = [each.raw for each in engine.sandbox.caught.values()]
+        for n, result in enumerate(results):
+            (copy,) = [each for each in copies if result["messageId"].encode() in each]
+            assert copy in sent
+            read = email.message_from_bytes(copy, policy=email.policy.default)
+            leaves = [part for part in read.walk() if not part.is_multipart()]
+            kinds = ["text/plain", "text/html", "image/png", "text/calendar", "application/octet-stream"]
+            assert [part.get_content_type() for part in leaves] == kinds
+            assert f"<p>{n}</p>" in leaves[1].get_content()
+            assert leaves[4].get_content() == b"ABC" * 100_000
 
 
 async def test_an_entry_fails_by_itself(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:

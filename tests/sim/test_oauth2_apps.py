@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -229,35 +229,49 @@ async def test_a_secret_about_to_expire_is_warned_of_three_times_over_restarts(
         assert "PUT /v1/oauth2/" in warnings(engine)[0]["hint"]
 
 
-@pytest.mark.parametrize(("days", "said"), [(-1, "expired on"), (2, "expires on")])
-async def test_the_log_says_whether_a_secret_has_expired_already(
+@pytest.mark.parametrize(
+    ("days", "said", "left", "hint"),
+    [(-1, "expired on", 0, "It has expired: every account"), (2, "expires on", 7, "When it expires, every account")],
+)
+async def test_log_and_event_say_whether_a_secret_has_expired_already(
     simulation: Simulation,
     autojump_clock: trio.testing.MockClock,
     caplog: pytest.LogCaptureFixture,
     days: int,
     said: str,
+    left: int,
+    hint: str,
 ) -> None:
     async with simulation.running() as engine:
         caller = await Caller.of(engine)
         expires = datetime.fromtimestamp(simulation.world.now() + days * 86_400, UTC).isoformat()
         await made(caller, **SANDBOX, clientSecretExpires=expires)
         await trio.sleep(1)
-        assert len(warnings(engine)) == 1
+        (warning,) = warnings(engine)
+        assert warning["days"] == left and hint in warning["hint"]
         assert [each for each in caplog.messages if "client secret" in each and said in each]
 
 
-async def test_the_doctor_names_a_secret_about_to_expire(
+async def test_the_doctor_names_each_secret_about_to_expire(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with simulation.running() as engine:
         caller = await Caller.of(engine)
-        app = await made(caller, **SANDBOX)
+        await made(caller, **SANDBOX)
         assert client_secrets(simulation.config).ok
-        store = engine.context.store
-        await store.commit(lambda tx: oauth_apps.change(tx, app, b"{}", 1.0, 1.0))
+        ids = []
+        for name, days in (("Ours", 20), ("Theirs", -1), ("Later", 31)):
+            # The doctor goes by the clock of the machine.
+            expires = datetime.now(UTC) + timedelta(days=days)
+            ids.append(await made(caller, **{**SANDBOX, "name": name}, clientSecretExpires=expires.isoformat()))
         finding = client_secrets(simulation.config)
         assert not finding.ok
-        assert f"{app} has expired" in finding.text
+        assert f"Theirs (PUT /v1/oauth2/{ids[1]}) has expired, that of Ours (PUT /v1/oauth2/{ids[0]}) expires on" in (
+            finding.text
+        )
+        assert "Later" not in finding.text
+        await engine.context.store.commit(lambda tx: oauth_apps.change(tx, ids[1], b"{", 1.0, 1.0))
+        assert f"that of {ids[1]} (PUT /v1/oauth2/{ids[1]}) has expired" in client_secrets(simulation.config).text
 
 
 async def test_an_app_whose_secret_cannot_be_opened_is_shown_and_mended_by_setting_it(

@@ -13,14 +13,17 @@ from proxy_server import ProxyServer
 from simulation import OPERATOR, Engine, Simulation, servers
 
 from engine.api import account as account_api
+from engine.api import oauth2 as oauth2_api
 from engine.api import settings as settings_api
 from engine.api.submit import submit
 from engine.errors import NetworkError, NetworkKind, Problem
 from engine.model.message_states import State
 from engine.oauth.apps import App
 from engine.oauth.errors import TokenError
+from engine.oauth.providers import Endpoints, Server
 from engine.sandbox.streams import stream_pair
 from engine.schema.account import AccountCreate, AccountQuery, AccountUpdate
+from engine.schema.oauth2 import OAuthAppVerify
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 from engine.schema.submit import Submit, SubmitHeaders
 from engine.store.tokens import Token
@@ -406,6 +409,27 @@ async def test_token_requests_go_through_the_proxy_of_their_account(
             await change(engine, proxy=proxy)
             if proxy is None:
                 await put_settings(engine, proxyUrl=TWO, proxyEnabled=True)
+
+
+async def test_an_app_is_verified_on_the_way_of_its_accounts(simulation: Simulation, autojump_clock: object) -> None:
+    endpoints = Endpoints(authorize="https://login.example/a", token="https://login.example/t")
+    imap = Server("imap.sandbox.example", 143, False)
+    app = App(id="x", provider="oidc", name="x", enabled=True, client_id="id", endpoints=endpoints, imap=imap)
+    async with ProxiedWorld(simulation) as world, simulation.running() as engine:
+        await engine.context.oauth.book.add(app)
+        await put_settings(engine, serviceUrl="https://mail.example.com", proxyUrl=TWO, proxyEnabled=True)
+        oauth2 = {"provider": "x", "auth": {"user": "ann@sandbox.example"}, "accessToken": "t", "refreshToken": "r"}
+        given = {"account": "acme", "name": "x", "oauth2": {**oauth2, "expires": "2099-01-01T00:00:00Z"}, "proxy": ONE}
+        await account_api.register(engine.context, msgspec.convert(given, AccountCreate), caller=OPERATOR)
+        for name, way in ((None, "two.example"), ("acme", "one.example")):
+            await world.hosts()
+            world.proxies[way].asked.clear()
+            answer = await oauth2_api.verify(engine.context, "x", OAuthAppVerify(account=name))
+            assert {host for host, _ in world.dialled} == {way}
+            assert (MAIL, 443) in world.proxies[way].asked
+            assert ((MAIL, 143) in world.proxies[way].asked) is (name is not None)
+            login = next(step for step in answer.steps if step.id == "login")
+            assert "proxy" not in (login.message or "") and login.status == ("skip" if name is None else "fail")
 
 
 async def test_a_proxy_that_cannot_be_read_is_gone_around_by_nobody(

@@ -113,6 +113,7 @@ async def test_what_cannot_be_sent_is_refused(simulation: Simulation, autojump_c
         assert "cannot be used: nobody" in await fault(mail, b"From: a@x.example\r\nTo: nobody\r\n\r\n")
         assert "has a line of 1200 octets" in await fault(mail, RAW + b"x" * 1200)
         assert await fault(mail, RAW, text="a") == '"text" is not allowed beside raw'
+        assert await fault(mail, b"") == '"raw" is not allowed to be empty'
         done = await mail.ask(
             "POST", "submit", {"raw": encoded(b"To: nobody\r\n\r\n"), "envelope": {"from": "", "to": ["a@x.example"]}}
         )

@@ -24,7 +24,7 @@ from engine.schema.fields import CustomHeader
 from engine.schema.settings import SettingsQuery, SettingsUpdate
 from engine.schema.webhooks import WebhookReplay, WebhookUpdate
 from engine.store import database
-from engine.webhooks.plan import Health, health_of
+from engine.webhooks.health import Health, health_of
 
 Clock = trio.testing.MockClock
 URL = "https://hooks.example/in"

@@ -126,7 +126,7 @@ def test_issue_waits_for_a_writer(folder, capsys):
 
 def test_a_scope_that_is_none_is_refused(folder, capsys):
     assert cli.main(["tokens", "issue", "-d", "x", "-s", " ", "--create"]) == 2
-    assert "there is no scope ' '; the scopes are: api, smtp, oauth-token, *" in capsys.readouterr().err
+    assert "there is no scope ' '; the scopes are: api, smtp, metrics, mcp, oauth-token, *" in capsys.readouterr().err
     assert not folder.exists()
 
 
@@ -160,7 +160,7 @@ def test_list(folder, capsys):
     out = capsys.readouterr().out
     lines = out.splitlines()
     first = known(folder)[0]
-    assert lines[1].split() == [first.id, lines[1].split()[1], "never", "api,*", "*", "a", "test"]
+    assert lines[1].split() == [first.id, lines[1].split()[1], "never", "never", "api,*", "-", "*", "a", "test"]
     assert lines[2].endswith("evil??[2Jline")
     assert len(lines) == 3
     assert token not in out
@@ -174,7 +174,7 @@ def test_a_token_for_one_account(folder, capsys):
     capsys.readouterr()
     assert [token.account for token in known(folder)] == ["jane"]
     assert cli.main(["tokens", "list"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["never", "api", "jane", "one"]
+    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["never", "never", "api", "-", "jane", "one"]
 
 
 def test_webhook_commands_say_what_is_missing(folder, capsys):

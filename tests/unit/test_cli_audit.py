@@ -7,6 +7,8 @@ import pytest
 
 from engine import cli
 from engine.isotime import iso
+from engine.model.token_permissions import Permissions
+from engine.model.token_restrictions import RateLimit, Restrictions
 from engine.store import audit, database, tokens
 from engine.world import World
 
@@ -105,3 +107,45 @@ def test_no_journal_no_record(folder, capsys):
         assert cli.main(command) == 1
         assert "there is no such folder" in capsys.readouterr().err
         assert not folder.exists()
+
+
+def test_a_token_is_narrowed(folder, capsys):
+    limits = ["--action", "send", "--group", "submit", "--address", "192.0.2.0/24", "--address", "2001:db8::1"]
+    token = issue(capsys, *limits, "--referrer", "https://a.example/*", "--rate", "100/1m", "--metadata", '{"a": 1}')
+    (stored,) = known(folder)
+    assert stored.permissions == Permissions(("send",), ("submit",))
+    addresses, referrers = ("192.0.2.0/24", "2001:db8::1"), ("https://a.example/*",)
+    assert stored.restrictions == Restrictions(addresses, referrers, RateLimit(100, 60))
+    with contextlib.closing(database.open_reader(folder)) as db:
+        assert tokens.find(db, token, 0.0) == stored
+        assert tokens.details(db, stored).metadata == '{"a": 1}'
+    assert cli.main(["tokens", "list"]) == 0
+    assert " permissions,addresses,referrers,rate " in capsys.readouterr().out
+    assert cli.main(["tokens", "list", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["restrictions"]["rateLimit"] == {"maxRequests": 100, "timeWindow": 60}
+    assert shown["permissions"] == {"actions": ["send"], "groups": ["submit"]}
+    assert shown["access"] == {"time": None, "ip": None}
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        ("--action", "fly"),
+        ("--group", "admin"),
+        ("--address", "home"),
+        ("--address", "fe80::1%eth0"),
+        ("--referrer", ""),
+        ("--rate", "100"),
+        ("--rate", "0/1m"),
+        ("--rate", "5/0"),
+        ("--rate", "many/1m"),
+        ("--metadata", "{"),
+    ],
+)
+def test_what_narrows_nothing_is_refused(folder, capsys, option, wrong):
+    arguments = ("tokens", "issue", "-d", "x", "-s", "api", "--create", option, wrong)
+    # What argparse refuses ends the command at once.
+    assert (ended(*arguments) if option == "--rate" else cli.main([*arguments])) == 2
+    assert option.removeprefix("--") in capsys.readouterr().err
+    assert not folder.exists()

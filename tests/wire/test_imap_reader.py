@@ -156,7 +156,8 @@ async def test_octets_in_the_middle(autojump_clock):
         assert [piece async for piece in session.download(7, "", offset=5, end=8)] == [b"abc"]
 
 
-async def test_the_next_piece_is_asked_for_before_one_is_handed_on(autojump_clock):
+@pytest.mark.parametrize("settled", [True, False])
+async def test_the_next_piece_is_asked_for_before_one_is_handed_on(settled, autojump_clock):
     first = b"* 1 FETCH (UID 7 BODY[1]<0> {262144}\r\n" + PIECE + b")\r\nA2 OK\r\n"
     second = b"* 1 FETCH (UID 7 BODY[1]<262144> {3}\r\nend)\r\nA3 OK\r\n"
     said = [
@@ -168,6 +169,64 @@ async def test_the_next_piece_is_asked_for_before_one_is_handed_on(autojump_cloc
         pieces = session.download(7, "1")
         assert await anext(pieces) == PIECE
         await pieces.aclose()
-        assert not session.usable  # the second piece is on its way
-        assert await session.settle(1)
+        assert not session.in_order  # the second piece is on its way
+        if settled:
+            assert await session.settle(1)
+            assert session.in_order
         await session.noop()
+        assert session.in_order
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_message_that_is_removed_during_a_download(there, autojump_clock):
+    first = b"* 1 FETCH (UID 7 BODY[1]<0> {262144}\r\n" + PIECE + b")\r\nA2 OK\r\n"
+    said = [
+        (b"A2 UID FETCH 7 (UID BODY.PEEK[1]<0.262144>)", first),
+        (b"A3 UID FETCH 7 (UID BODY.PEEK[1]<262144.262144>)", b"A3 OK\r\n"),
+        (b"A4 UID FETCH 7 (UID)", b"* 1 FETCH (UID 7)\r\nA4 OK\r\n" if there else b"A4 OK\r\n"),
+    ]
+    async with selected(b"", *said) as session:
+        pieces = session.download(7, "1")
+        assert await anext(pieces) == PIECE
+        if there:  # it ended with the piece
+            assert [each async for each in pieces] == []
+        else:
+            with pytest.raises(CommandRefused, match="was removed"):
+                await anext(pieces)
+        assert session.in_order
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "command", "reply"),
+    [
+        (b"", b'A2 UID SEARCH HEADER Message-ID "<a@b>"', b"* SEARCH 9 2 5\r\n"),
+        (b"ESEARCH", b'A2 UID SEARCH RETURN (ALL) HEADER Message-ID "<a@b>"', b"* ESEARCH (TAG A2) UID ALL 2,5,9\r\n"),
+    ],
+)
+async def test_search_either_way(capabilities, command, reply, autojump_clock):
+    async with selected(capabilities, (command, reply + b"A2 OK\r\n")) as session:
+        assert list(await session.search("HEADER Message-ID", b"<a@b>")) == [2, 5, 9]
+
+
+async def test_a_large_section_comes_in_pieces(autojump_clock):
+    said = [
+        (
+            b"A2 UID FETCH 7 (UID BODY.PEEK[1]<0.262144>)",
+            b"* 1 FETCH (UID 7 BODY[1]<0> {262144}\r\n" + PIECE + b")\r\nA2 OK\r\n",
+        ),
+        (
+            b"A3 UID FETCH 7 (UID BODY.PEEK[1]<262144.262144>)",
+            b"* 1 FETCH (UID 7 BODY[1]<262144> {3}\r\nend)\r\nA3 OK\r\n",
+        ),
+        (b"A4 UID FETCH 8 (UID BODY.PEEK[1]<0.262144>)", b"A4 OK\r\n"),
+    ]
+    async with selected(b"", *said) as session:
+        assert [piece async for piece in session.download(7, "1")] == [PIECE, b"end"]
+        assert [piece async for piece in session.download(8, "1")] == []
+
+
+@pytest.mark.parametrize("size", [100, 262144, 300000])
+async def test_a_server_that_gives_the_whole_for_a_piece(size, autojump_clock):
+    whole = b"* 1 FETCH (UID 7 BODY[1] {%d}\r\n" % size + b"x" * size + b")\r\nA2 OK\r\n"
+    async with selected(b"", (b"A2 UID FETCH 7 (UID BODY.PEEK[1]<0.262144>)", whole)) as session:
+        assert [len(piece) async for piece in session.download(7, "1")] == [size]

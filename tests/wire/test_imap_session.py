@@ -464,3 +464,25 @@ async def test_files_sent_itself(host, capabilities, files, autojump_clock):
         session = await scripted.connect(host=host)
         assert session.files_sent_itself is files
         await session.close()
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_status_of_every_mailbox(together, autojump_clock):
+    listed = b'* LIST () "/" INBOX\r\n* LIST (\\Noselect) "/" x\r\n'
+    status = b"* STATUS INBOX (MESSAGES 3 UIDNEXT 8)\r\n"
+
+    async def script(server):
+        await server.say(hello(b"LIST-STATUS" if together else b""))
+        if together:
+            await server.answer(b'A1 LIST "" "*" RETURN (STATUS (MESSAGES UIDNEXT))', listed + status + b"A1 OK\r\n")
+        else:
+            await server.answer(b'A1 LIST "" "*"', listed + b"A1 OK\r\n")
+            await server.answer(b'A2 STATUS "INBOX" (MESSAGES UIDNEXT)', status + b"A2 OK\r\n")
+        await server.hung_up()
+
+    async with Scripted(script) as scripted:
+        session = await scripted.connect()
+        found, items = await session.list_with_status(["MESSAGES", "UIDNEXT"])
+        assert [(each.path, each.selectable) for each in found] == [("INBOX", True), ("x", False)]
+        assert items == {"INBOX": {"MESSAGES": 3, "UIDNEXT": 8}}
+        await session.close()

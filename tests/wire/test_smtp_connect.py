@@ -123,7 +123,7 @@ async def test_what_is_no_smtp_server_is_not_waited_for(autojump_clock):
         await server.hung_up()
 
     error = await refused(script)
-    assert error.verdict.text == "The server did not greet us as an SMTP server does"
+    assert error.verdict.text == "The server's greeting is not that of an SMTP server"
     assert trio.current_time() <= 11
 
 

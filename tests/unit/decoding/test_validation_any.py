@@ -72,6 +72,8 @@ GOOD: dict[Any, st.SearchStrategy[Any]] = {
     Check.WEB_URL_OR_EMPTY: st.sampled_from(["https://x.example/y", ""]),
     Check.PROXY_OR_EMPTY: st.sampled_from(["socks5://u:p@x.example:1080", "http://x", ""]),
     Check.IP: st.sampled_from(["192.0.2.1", "2001:DB8::1"]),
+    Check.NETWORK: st.sampled_from(["192.0.2.1", "10.0.0.0/8", "2001:DB8::/32", "::ffff:192.0.2.0/120"]),
+    Check.JSON: st.sampled_from(["", "{}", '{"team": ["shop"]}']),
     Check.IP_OR_EMPTY: st.sampled_from(["192.0.2.1", "2001:DB8::1", ""]),
     Check.MESSAGE_ID: st.sampled_from(["<1@example.com>", "1@example.com", " 1@example.com"]),
 }

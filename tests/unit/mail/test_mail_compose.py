@@ -27,7 +27,7 @@ from mail_reader import (
 )
 
 from engine.mail.addresses import Address
-from engine.mail.compose import AttachedFile, Draft, compose
+from engine.mail.compose import AttachedFile, Draft, attached, compose, content_of
 from engine.mail.header_writing import HeaderError
 
 
@@ -440,6 +440,23 @@ def test_any_draft_is_composed_legally_or_refused_by_name(fields: dict[str, obje
     given = [name for name, value in fields["headers"] if value.strip(" \t")]  # type: ignore[attr-defined]
     names += given if set(given) == {"X-A"} else dict.fromkeys(given)
     assert message.keys()[: len(names) + 1] == [*names, "MIME-Version"]
+
+
+@given(hostile_draft, st.lists(st.tuples(any_text, any_text), min_size=2, max_size=4), st.booleans())
+def test_a_shared_tail_changes_no_octet(fields: dict[str, object], texts: list[tuple[str, str]], clash: bool) -> None:
+    if clash:
+        texts[1] = (f"--{BOUNDARY}", texts[1][1])
+    tails: dict[bool, bytes] = {}
+    for text, html in texts:
+        own = Draft(**{**fields, "text": text, "html": html})  # type: ignore[arg-type]
+        try:
+            parts = attached(own)
+        except HeaderError:
+            return
+        whole, split = content_of(own, BOUNDARY, parts), content_of(own, BOUNDARY, parts, tails)
+        assert (split.header, split.body + split.tail) == (whole.header, whole.body)
+        assert not split.tail or split.tail is tails[bool(html)]
+        assert bool(split.tail) == (bool(parts) and f'"{BOUNDARY}_' in split.header)
 
 
 def test_non_ascii_subject_reads_the_same_in_the_old_reader() -> None:

@@ -253,7 +253,7 @@ async def test_a_server_that_cannot_be_reached_is_named(tcp_port_nobody_listens_
     wire = Wire(dial, dial)
     error = await refused(AuthServerLogins(AuthServer(wire, lambda: url, world), "acme", "imap").token)
     assert (error.trouble, error.status) == (PASSING, None)
-    assert "no stored password stands in" in (error.hint or "")
+    assert "it uses no stored password instead" in (error.hint or "")
 
 
 async def test_a_silent_server_is_given_up_after_twenty_seconds(autojump_clock: MockClock) -> None:

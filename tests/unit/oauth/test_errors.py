@@ -59,7 +59,7 @@ def refused(status: int, members: object, provider: str = "oidc") -> TokenError:
         (700082, "90 days"),
         (50076, "second factor"),
         (50057, "administrator"),
-        (50034, "no such user"),
+        (50034, "no longer has this user"),
         (50053, "locked"),
         (53003, "Conditional Access"),
         (700084, "Single-page application"),
@@ -88,7 +88,7 @@ def test_a_passing_word_of_microsofts_leaves_nobody_without_the_way_out(code: in
     gone = refused(400, {"error": "invalid_grant", "error_codes": [code]}, "outlook")
     assert "sign in again" in (gone.hint or "")
     passing = refused(400, {"error": "temporarily_unavailable", "error_codes": [code]}, "outlook")
-    assert "asked again by itself" in (passing.hint or "") and "sign in" not in (passing.hint or "")
+    assert "asks again by itself" in (passing.hint or "") and "sign in" not in (passing.hint or "")
 
 
 @pytest.mark.parametrize(

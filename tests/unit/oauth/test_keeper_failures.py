@@ -227,4 +227,4 @@ async def test_an_answer_is_called_lost_only_where_one_was(
     with pytest.raises(TokenError) as caught:
         await keeper.token()
     assert caught.value.trouble is Trouble.GRANT_GONE
-    assert ("was lost on the way" in str(caught.value.hint)) is lost
+    assert ("was cut off before its answer was stored" in str(caught.value.hint)) is lost

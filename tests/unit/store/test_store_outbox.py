@@ -21,7 +21,7 @@ ADDRESSES = ("Mira@x.example", "mirabel@x.example", "bob@x.example")
 async def filled(store: Store, count: int) -> list[dict[str, Any]]:
     """So many messages in all states; each as a row."""
     chance = random.Random(19)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number in range(1, count + 1):
         state = chance.choice(list(State))
         rows.append(

@@ -27,10 +27,11 @@ class Parent(msgspec.Struct, frozen=True):
 PARENTS = (
     # An unsubscription from a list that others send to is for good.
     # Events and messages stay until their time is over, and what an endpoint still owes of events until it is posted.
+    # What was asked with a token tells of the token, and goes by age.
     Parent(
         "account",
         frozenset({"account", "owner"}),
-        frozenset({"event", "message", "webhook_line", "webhook_parked", "blocked"}),
+        frozenset({"event", "message", "webhook_line", "webhook_parked", "blocked", "token_request"}),
     ),
     # A million messages are not removed in one commit; see `mailboxes.sweep`.
     Parent("mailbox", frozenset({"mailbox"}), frozenset({"mailbox_message"}), 7, 8),

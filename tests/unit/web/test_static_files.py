@@ -22,6 +22,7 @@ def test_every_file_is_ours_or_named() -> None:
     assert set(files()) - {entry["file"] for entry in VENDORED.values()} == {
         "app.css",
         "app.js",
+        "docs.css",
         "icon.svg",
         "passkeys.js",
     }

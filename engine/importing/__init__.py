@@ -1,0 +1,1 @@
+"""What another product has stored, brought over in one commit."""
