@@ -235,7 +235,11 @@ async def _apps(visit: Visit) -> AsyncIterator[Need]:
         left = datetime.fromisoformat(each.client_secret_expires).timestamp() - now
         if left < SECRETS_SOON:
             used = (await visit.ask(oauth2.read, each.id)).accounts or 0
-            chip = t("needs.secret_chip", count=int(left // 86_400)) if left > 0 else t("needs.secret_over_chip")
+            if left <= 0:
+                chip = t("needs.secret_over_chip")
+            else:
+                days = int(left // 86_400)
+                chip = t("needs.secret_chip", count=days) if days else t("needs.secret_today_chip")
             sentence = t("needs.secret", count=used)
             yield Need("warn" if left > 0 else "bad", chip, each.name, sentence, t("needs.renew"), href)
 

@@ -12,6 +12,7 @@ from test_admin_pages import visiting
 from visitor import Visitor
 
 from engine import installed_packages
+from engine.oauth.apps import App
 from engine.web import attention
 
 
@@ -63,3 +64,26 @@ async def test_a_wrong_clock_needs_someone(tmp_path: Path, autojump_clock: objec
         context.access.egress.clocks.note("<b>login.example", date, 0.1)
         await ann.get("/admin")
         assert ann.has(f"It is {words} the clock of <b>login.example.") and ann.has("timedatectl set-ntp true")
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (2.5, "Ends in 2 days"),
+        (1.5, "Ends in a day"),
+        (0.5, "Ends in less than a day"),
+        (-0.5, "Secret has ended"),
+        (30.5, "Nothing needs you"),
+    ],
+)
+async def test_a_secret_about_to_end_says_how_long_it_still_holds(
+    tmp_path: Path, autojump_clock: object, days: float, said: str
+) -> None:
+    async with visiting(tmp_path) as ann:
+        context = ann.engine.context
+        expires = context.world.now() + days * 86_400
+        await context.oauth.book.add(
+            App(id="x", provider="sandbox", name="x", client_id="x", client_secret_expires=expires)
+        )
+        await ann.get("/admin")
+        assert ann.has(said)
