@@ -17,7 +17,6 @@ from engine.store.outbox import Depth
 from engine.store.writer import Store
 
 NOW = 1_000_000.0
-MANY = 100_000
 COLUMNS = (
     "queue_id, account, message_id, sender, smtputf8, size, created, send_at, next_at, state, attempts_max, on_doubt, "
     "expires_at, interruptions"
