@@ -24,6 +24,7 @@ ORDER = (
     {"config"},
     {"proxies"},
     {"descriptor_reserve", "world", "resolver", "silent_hosts", "transcript", "log", "repeated_errors", "heavy_work"},
+    {"remote_clocks"},
     {"deflate", "egress", "transport"},
     {"store"},
     {"settings", "arriving_body"},
