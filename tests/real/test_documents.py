@@ -430,7 +430,7 @@ def test_operate_as_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     here = [block for block in blocks("docs/operate.md") if not block.reason]
     needs, install, unit, ordinary, *others = here
-    assert needs.text.startswith("apt-get") and "useradd" in install.text and "[Unit]" in unit.text
+    assert needs.text.startswith("apt-get") and "useradd" in install.text and "mailbox-engine.service" in unit.text
     assert "engine serve" in ordinary.text
     later = "".join(f"echo '## {block.file}:{block.line}'\n{block.text}" for block in others)
     later = re.sub(r"(?<= )wh_\w+", '"$ENDPOINT"', later).replace("--after 4711", "--after 3")
