@@ -36,6 +36,7 @@ from engine.oauth.secret_expiry import SecretExpiry
 from engine.queue.restored_backup import Releases
 from engine.queue.retention import Retention
 from engine.repeated_errors import counted
+from engine.service_manager import ServiceManager
 from engine.store import control_socket, database, entry_links, people, sealed, vault_keys
 from engine.store.rotation import Rotation
 from engine.store.writer import Store
@@ -224,15 +225,22 @@ async def _outliving(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]
 
 
 async def _run_until_signal(config: Config, started: Started, door: socket.socket | None) -> None:
-    stop = trio.Event()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(_watch_signals, stop, config.shutdown.grace)
-        await run(config, World(), stop, started=started, door=door)
-        nursery.cancel_scope.cancel()
+    stop, manager = trio.Event(), ServiceManager(os.environ)
+    async with trio.open_nursery() as around:
+        await around.start(_watch_signals, stop, config.shutdown.grace, manager)
+        async with trio.open_nursery() as nursery:
+            context = await nursery.start(partial(run, config, World(), stop, started=started, door=door))
+            if not stop.is_set():
+                await manager.ready(f"listens on {' and '.join(context.started.urls)}")
+            around.start_soon(manager.keep_alive, context.store.stalled)
+        around.cancel_scope.cancel()
 
 
 async def _watch_signals(
-    stop: trio.Event, grace: float, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    stop: trio.Event,
+    grace: float,
+    manager: ServiceManager,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
@@ -240,6 +248,7 @@ async def _watch_signals(
         stop.set()
         with trio.move_on_after(grace + LAST_RESORT) as patience:
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(manager.stopping)
                 nursery.start_soon(_say_that_it_takes_time)
                 await anext(signals)
                 nursery.cancel_scope.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,18 @@ async def test_every_page_says_how_many_things_need_someone(tmp_path: Path, auto
         await ann.follow(await ann.post("/admin/resume", queue="submit"))
         await ann.get("/admin/settings")
         assert count_of(ann) == "", "an action counts at once"
+
+
+@pytest.mark.parametrize(("off", "words"), [(-250, "4 minutes ahead of"), (64, "a minute behind")])
+async def test_a_wrong_clock_needs_someone(tmp_path: Path, autojump_clock: object, off: int, words: str) -> None:
+    async with visiting(tmp_path) as ann:
+        context = ann.engine.context
+        await ann.get("/admin")
+        assert ann.has("Nothing needs you")
+        date = formatdate(context.world.now() + off, usegmt=True)
+        context.access.egress.clocks.note("<b>login.example", date, 0.1)
+        await ann.get("/admin")
+        assert ann.has(f"It is {words} the clock of <b>login.example.") and ann.has("timedatectl set-ntp true")
 
 
 @pytest.mark.parametrize(
