@@ -11,6 +11,8 @@ import re
 import msgspec
 
 _FORM = "POST /v1/authentication/form makes a link at which the owner of the mailbox signs in."
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9.-]+")
+_QUOTES = re.compile("['\u2018-\u201b]")
 
 
 class Who(msgspec.Struct, frozen=True):
@@ -29,7 +31,10 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    """`said`: the words. `{mailbox}` and `{signed_in}` are filled into the texts. `looked_up`: when, and where."""
+    """`said`: the words. `{mailbox}` and `{signed_in}` are filled into the texts, `{argument}` into the commands.
+
+    `looked_up`: when, and where.
+    """
 
     said: re.Pattern[str]
     code: str
@@ -55,7 +60,7 @@ _ENTRIES = (
         r"authenticated but not connected",
         "MailboxMismatch",
         "Microsoft accepts the sign-in of {signed_in}, but does not open the mailbox {mailbox} for it.",
-        "{mismatch} Else check that IMAP is on for the mailbox (Set-CASMailbox {mailbox} -ImapEnabled $true), that it "
+        "{mismatch} Else check that IMAP is on for the mailbox (Set-CASMailbox {argument} -ImapEnabled $true), that it "
         "has a licence, and that the token has the scope https://outlook.office.com/IMAP.AccessAsUser.All; an app-only "
         "app needs Add-MailboxPermission for its service principal. If it was connected before, this may pass.",
         _OAUTH,
@@ -64,7 +69,7 @@ _ENTRIES = (
         r"SmtpClientAuthentication is disabled for the Mailbox",
         "SmtpAuthDisabled",
         "SMTP AUTH is switched off for the mailbox {mailbox}. This says nothing about the login.",
-        "An administrator switches it on in Exchange Online PowerShell: Set-CASMailbox -Identity {mailbox} "
+        "An administrator switches it on in Exchange Online PowerShell: Set-CASMailbox -Identity {argument} "
         "-SmtpClientAuthenticationDisabled $false. It takes effect within an hour.",
         _SMTP_AUTH,
     ),
@@ -73,7 +78,7 @@ _ENTRIES = (
         "SmtpAuthDisabled",
         "SMTP AUTH is switched off for the whole tenant of {mailbox}. This says nothing about the login.",
         "An administrator switches it on for this mailbox in Exchange Online PowerShell: Set-CASMailbox -Identity "
-        "{mailbox} -SmtpClientAuthenticationDisabled $false; or for the tenant: Set-TransportConfig "
+        "{argument} -SmtpClientAuthenticationDisabled $false; or for the tenant: Set-TransportConfig "
         "-SmtpClientAuthenticationDisabled $false. It takes effect within an hour.",
         _SMTP_AUTH,
     ),
@@ -83,7 +88,7 @@ _ENTRIES = (
         "A policy of the tenant (security defaults, conditional access, an authentication policy) refuses this way to "
         "log in as {mailbox}. This says nothing about the password.",
         "An administrator sees the reason in the sign-in log of Microsoft Entra, and switches SMTP AUTH on for this "
-        f"mailbox: Set-CASMailbox -Identity {{mailbox}} -SmtpClientAuthenticationDisabled $false. {_FORM}",
+        f"mailbox: Set-CASMailbox -Identity {{argument}} -SmtpClientAuthenticationDisabled $false. {_FORM}",
         _SMTP_AUTH,
     ),
     _entry(
@@ -105,10 +110,19 @@ def named(response: str, who: Who) -> Named | None:
         return None
     texts = {
         "mailbox": who.mailbox or "this user",
+        "argument": _argument(who.mailbox) if who.mailbox else "MAILBOX",
         "signed_in": who.signed_in or "the user of the token",
         "mismatch": _mismatch(who),
     }
     return Named(entry.code, entry.description.format_map(texts), entry.hint.format_map(texts))
+
+
+def _argument(name: str) -> str:
+    """A name as one argument of a PowerShell command, whose quotes the typographic ones end too."""
+    if _PLAIN.fullmatch(name):
+        return name
+    printable = "".join(each for each in name if each.isprintable())
+    return "'" + _QUOTES.sub(r"\g<0>\g<0>", printable) + "'"
 
 
 def _mismatch(who: Who) -> str:
@@ -118,6 +132,6 @@ def _mismatch(who: Who) -> str:
         return f"Both are {who.mailbox}, so the user is right."
     return (
         f"{who.signed_in} has signed in, and {who.mailbox} is to be opened. If that is a shared mailbox, give "
-        f"{who.signed_in} full access to it (Add-MailboxPermission -Identity {who.mailbox} -User {who.signed_in} "
-        f"-AccessRights FullAccess); if not, have {who.mailbox} sign in."
+        f"{who.signed_in} full access to it (Add-MailboxPermission -Identity {_argument(who.mailbox)} "
+        f"-User {_argument(who.signed_in)} -AccessRights FullAccess); if not, have {who.mailbox} sign in."
     )
