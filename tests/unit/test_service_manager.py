@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
 
 
 @pytest.fixture
-async def heard(place: tuple[str, str]) -> Iterator[Heard]:
+async def heard(place: tuple[str, str]) -> AsyncIterator[Heard]:
     manager = Heard(place[1])
     await manager.listen()
     yield manager
