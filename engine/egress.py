@@ -23,6 +23,7 @@ from engine.errors import NetworkError, NetworkKind
 from engine.proxies.proxy import Proxy
 from engine.proxies.route import DIRECT, Route
 from engine.proxies.tunnel import through
+from engine.remote_clocks import RemoteClocks
 from engine.silent_hosts import Hosts
 from engine.world import Dial, World
 
@@ -58,11 +59,15 @@ class EgressRefused(NetworkError):
 
 
 class Egress:
-    """The rules of `[network]`. `restricted` below: on behalf of a caller with a token for one account."""
+    """The rules of `[network]`. `restricted` below: on behalf of a caller with a token for one account.
+
+    `clocks` hears of each answer by HTTP.
+    """
 
     def __init__(self, rules: Network, world: World, hosts: Hosts) -> None:
         self._world = world
         self._hosts = hosts
+        self.clocks = RemoteClocks(world)
         self._allow_private = rules.allow_private
         self._mail_ports = frozenset(rules.mail_ports)
         self._proxy_names = rules.proxy_names

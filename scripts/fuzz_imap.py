@@ -109,7 +109,7 @@ HOSTILE = [
     b"&" * 2000,
 ]
 ENDS = re.compile(
-    "more than|more updates than|announced a literal|did not greet|after its reply to|before it was complete|"
+    "more than|more updates than|announced a literal|greeting is not that of|after its reply to|before it was complete|"
     "named more than"
 )
 """What a `ProtocolError` may be about: limits, and what would be dangerous to go on with."""

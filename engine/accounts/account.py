@@ -126,6 +126,7 @@ class Account:
 
     def change_routes(self) -> None:
         """Apply changed settings for proxies and local addresses."""
+        self.sign_in.change_routes()
         self._take_up(anyway=False)
 
     def way_out(self, record: Registration) -> tuple[object, ...]:

@@ -62,7 +62,7 @@ class Folders:
             status: dict[str, Any] | None = statuses.get(mailbox.path)
             if counters and status is None and mailbox.selectable:
                 try:
-                    status = await session.status(mailbox.path, COUNTERS)
+                    status = await session.counters(mailbox.path, COUNTERS)
                 except (CommandRefused, ValueError) as error:
                     status = {"error": str(error)}
             entry = self._entry(mailbox, self._known(mailbox.path), status or {})
@@ -136,6 +136,9 @@ class Folders:
         """Announce the folder that is now at `path` and was at `before`, by the server's list."""
         gmail = "X-GM-EXT-1" in session.capabilities
         listed = {one_path(each.path): each for each in self._marked(await session.list_mailboxes())}
+        if path is None and before is not None and not await _exists(session, before):
+            # Dovecot lists a removed folder as before if there are others below it.
+            listed.pop(one_path(before), None)
         all_mail = gmail and "\\All" in {each.special_use for each in listed.values()}
         watched = {each.path: each for each in to_watch(list(listed.values()), self._rules.wanted, all_mail=all_mail)}
         delimiter = next((each.delimiter for each in listed.values() if each.delimiter), None)
@@ -246,6 +249,11 @@ async def _in_namespace(session: ImapSession, levels: Sequence[str]) -> str:
 async def _is_listed(session: ImapSession, path: str) -> bool:
     """Whether there is such a folder already: many servers refuse to create it without a code that says so."""
     return one_path(path) in {one_path(each.path) for each in await session.list_mailboxes()}
+
+
+async def _exists(session: ImapSession, path: str) -> bool:
+    """Whether the server has a folder there, whatever it lists."""
+    return "UIDVALIDITY" in await session.status(path, ("UIDVALIDITY",))
 
 
 async def _subscribe(session: ImapSession, path: str, *, on: bool) -> bool:

@@ -307,12 +307,15 @@ class Watch:
     async def _compare(self, session: ImapSession, found: list[Mailbox], listed: Collection[str]) -> None:
         """Bring the stored mailboxes in line with those to watch, and announce new and removed ones."""
         account, reader, now = self._account, self._store.reader, self._world.now()
+        stored = mailboxes.of_account(reader, account)
+        absent = await self._absent(session, found, stored)
+        found = [each for each in found if each.path not in absent]
         changes = compare(
-            mailboxes.of_account(reader, account),
+            stored,
             found,
             listed,
             missed=self._missed,
-            long_gone=mailboxes.gone(reader, account, now - GONE_KEPT),
+            long_gone=[row for row in mailboxes.gone(reader, account, now - GONE_KEPT) if row.path not in absent],
         )
         rows = changes.rows
         appeared = (*changes.new, *(to for _, to in changes.moved))
@@ -331,6 +334,15 @@ class Watch:
         watched = {each.path: each for each in found} | missed
         # A request may have changed a folder since the commit.
         self._folders = {path: self._kept(rows[path], each) for path, each in watched.items() if path in rows}
+
+    async def _absent(
+        self, session: ImapSession, found: Collection[Mailbox], stored: Collection[MailboxRow]
+    ) -> frozenset[str]:
+        """The removed mailboxes that are listed but not there, by path: Dovecot does so while others are below."""
+        gone = {row.path for row in mailboxes.gone(self._store.reader, self._account)}
+        gone -= {row.path for row in stored}
+        suspects = [each for each in found if each.path in gone]
+        return frozenset([each.path for each in suspects if await self._validity(session, each) is None])
 
     def _keep_stored(self) -> None:
         """Continue with the folders still stored, and list again soon: a request has changed some in the meantime."""

@@ -257,7 +257,7 @@ class AccountConnection:
     async def _follow_up(self) -> None:
         """Do what follows from sent mail as it falls due, one after the other, each over a command connection."""
         account, ledger, commands = self._status.account, self._ledger, self._commands
-        locator = Locator(account, ledger.store, dict(self._rules.uses))
+        locator = Locator(account, ledger.store, dict(self._rules.uses), self.look_soon)
         while True:
             await self._synced.wait()
             await self._follow_ups.fall_due()

@@ -43,12 +43,16 @@ class Opened(NamedTuple):
 
 
 class Locator:
-    """Finds the folders and messages of one account. `uses`: special uses by path, from the registration."""
+    """Finds the folders and messages of one account. `uses`: special uses by path, from the registration.
 
-    def __init__(self, account: str, store: Store, uses: dict[str, str]) -> None:
+    `look_soon` is called when a watched folder turns out to be renumbered: it starts the round that announces this.
+    """
+
+    def __init__(self, account: str, store: Store, uses: dict[str, str], look_soon: Callable[[], None]) -> None:
         self.account = account
         self._store = store
         self._uses = uses
+        self._look_soon = look_soon
 
     async def open(
         self, session: ImapSession, path: str, *, writable: bool = False, looking: Looking | None = None
@@ -71,7 +75,8 @@ class Locator:
             selected, glance = await self._look_into(session, row, looking)
         if row.uid_validity not in (None, selected.uid_validity) and selected.uid_validity is not None:
             if row.watched:
-                # The next round announces this and gives the folder another number.
+                # The round announces this and gives the folder another number.
+                self._look_soon()
                 raise Problem(
                     503, "The server has just renumbered the folder", headers={"Retry-After": "2"}, code="NoAvailable"
                 )

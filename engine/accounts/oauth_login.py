@@ -49,6 +49,7 @@ class SignIn:
 
     def change(self, record: Registration) -> None:
         """Continue with a changed registration, and with the grant that is on disk now."""
+        is_another_way = (record.proxy, record.local_address) != (self._record.proxy, self._record.local_address)
         self._record = record
         before, sign_in = self.keeper, records.sign_in_of(record)
         if sign_in is not None:
@@ -57,6 +58,8 @@ class SignIn:
             self.forget()
         if self.keeper is not None:
             self.keeper.ask_through(self.requests())
+            if is_another_way:
+                self.keeper.stop_resting()
         if self.keeper is not before:
             self._keeper_changed.set()
         server = self._oauth.auth_server
@@ -69,6 +72,11 @@ class SignIn:
         if self.smtp is None or self.smtp.source is not source:
             self.smtp = None if source is None else SmtpLogins(source)
         self._changed.set()
+
+    def change_routes(self) -> None:
+        """The settings lead another way to the provider, unless the account has a proxy of its own."""
+        if self.keeper is not None and not self._record.proxy:
+            self.keeper.stop_resting()
 
     def forget(self) -> None:
         """The account is gone, or no longer signs in."""

@@ -59,7 +59,7 @@ class ServerAccess(msgspec.Struct, frozen=True):
 
             return dial
 
-        return Wire(by_route(clear_text=False), by_route(clear_text=True))
+        return Wire(by_route(clear_text=False), by_route(clear_text=True), self.egress.clocks.note)
 
     @property
     def connector(self) -> Connector:

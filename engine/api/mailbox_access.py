@@ -56,7 +56,7 @@ def _found(context: Context, account: str) -> tuple[Account, Locator]:
     found = find_account(context, account)
     context.bodies.heavy.go_on_slowly()
     uses = dict(registration.watch_rules(found.record, found.status.created).uses)
-    return found, Locator(found.id, context.store, uses)
+    return found, Locator(found.id, context.store, uses, found.look_soon)
 
 
 @contextmanager

@@ -277,7 +277,7 @@ class ExportRun:
         uses = dict(watch_rules(account.record, account.status.created).uses)
         try:
             async with account.commands.lease(SECONDS, long=True, path=path) as session:
-                yield session, Locator(account.id, self._store, uses)
+                yield session, Locator(account.id, self._store, uses, account.look_soon)
         except BaseException:
             self.export = before
             raise

@@ -128,6 +128,11 @@ class ImapSession(ImapChanger):
         name = self._wire_name(path)
         return _told(await self._run(commands.status(name, items, utf8=self._protocol.utf8)), name)
 
+    async def counters(self, path: str, items: Sequence[str]) -> dict[str, int]:
+        """The same, but a refusal raises `CommandRefused`."""
+        name = self._wire_name(path)
+        return _told(await self._require(commands.status(name, items, utf8=self._protocol.utf8)), name)
+
     async def namespace(self) -> Namespace | None:
         """The server's namespaces (RFC 2342); None if it lacks or refuses the command."""
         if "NAMESPACE" not in self.capabilities:

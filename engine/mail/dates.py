@@ -15,10 +15,17 @@ def read_date(raw: bytes) -> float | None:
     text = raw[:LONGEST].decode("ascii", "replace").strip()
     try:
         parts = parsedate_tz(text)
+        if parts is not None and not _exists(*parts[2:6]):
+            return None
         seconds = float(mktime_tz(parts)) if parts is not None else _iso(text)
     except (ValueError, OverflowError, IndexError, TypeError):
         return None
     return seconds if _FIRST <= seconds < _END else None
+
+
+def _exists(day: int, hour: int, minute: int, second: int) -> bool:
+    """Whether a day can have this time; `mktime_tz` counts on into the next. 60 is a leap second."""
+    return 1 <= day <= 31 and 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second <= 60
 
 
 def _iso(text: str) -> float:

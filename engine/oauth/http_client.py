@@ -15,7 +15,7 @@ answer is too long, and `ProtocolError` for an invalid URL.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -40,6 +40,7 @@ HOSTS_KEPT = 1000
 CLOSE_SECONDS = 1.0
 
 Headers = Mapping[str, str]
+OnDate = Callable[[str, str, float], None]
 
 
 class AnswerLost(NetworkError):
@@ -55,10 +56,14 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 
 
 class Wire:
-    """Sends requests, at most `AT_ONCE` to each server. `clear_text` dials for what is asked over `http://`."""
+    """Sends requests, at most `AT_ONCE` to each server. `clear_text` dials for what is asked over `http://`.
 
-    def __init__(self, dial: Dial, clear_text: Dial) -> None:
+    `on_date` is called with the host, the `Date` of its answer and how many seconds that took.
+    """
+
+    def __init__(self, dial: Dial, clear_text: Dial, on_date: OnDate | None = None) -> None:
         self._dials = {b"https": dial, b"http": clear_text}
+        self._on_date = on_date
         self._gates: dict[str, trio.CapacityLimiter] = {}
 
     async def get(self, url: str, headers: Headers | None = None) -> HttpAnswer:
@@ -75,9 +80,13 @@ class Wire:
         host = where.host.decode("ascii")
         async with self._gate(f"{host}:{where.port or where.scheme.decode('ascii')}"):
             backend = _Backend(self._dials[where.scheme])
+            began = trio.current_time()
             try:
                 with trio.fail_after(SECONDS):
-                    return await self._ask(backend, method, where, headers, content)
+                    answer = await self._ask(backend, method, where, headers, content)
+                if self._on_date is not None:
+                    self._on_date(host, answer.headers.get("date", ""), trio.current_time() - began)
+                return answer
             except trio.TooSlowError as error:
                 text = f"{host} did not answer within {SECONDS:g} s"
                 raise backend.failure(NetworkKind.TIMEOUT, "ETIMEDOUT", text) from error

@@ -14,6 +14,7 @@
    in again. *App broken*: the app announces it once, and its accounts wait while one of them asks now and then.
    *Passing*: the refresh is repeated after 30 s, doubling to at most 10 minutes, or when the provider says, each
    account at its own time; logins that want a token meanwhile get the error at once. Open connections stay open.
+   A changed app, proxy or local address ends the wait.
 """
 
 from __future__ import annotations
@@ -145,6 +146,12 @@ class Keeper:
         """Ask for tokens by another way from now on."""
         self._requests = requests
 
+    def stop_resting(self) -> None:
+        """Attempt now what failed: another way leads to the provider, so that it may work."""
+        if self._error is not None:
+            self._failures, self._rests_until = 0, -math.inf
+            self._wanted.set()
+
     async def moves(self) -> None:
         """Return once something may have changed: someone has signed in, or a refresh was attempted."""
         await self._changed.wait()
@@ -241,10 +248,12 @@ class Keeper:
         grant = self._grant
         if grant.gone is not None:
             return False
-        at = grant.refresh_at()
-        late = at is not None and self._world.now() >= at
         unfinished = grant.asked is not None or self._error is not None
-        return self._forced or late or grant.access_token is None or unfinished
+        return self._forced or self._is_late() or grant.access_token is None or unfinished
+
+    def _is_late(self) -> bool:
+        at = self._grant.refresh_at()
+        return at is not None and self._world.now() >= at
 
     def _next(self) -> float:
         """When to check again, by Trio's clock."""
@@ -305,9 +314,10 @@ class Keeper:
         if not app.signs_in:
             tokens = await self._requests.for_itself(app, grant.user)
         elif grant.refresh_token is None:
+            end = "has expired" if self._is_late() else "was refused"
             raise TokenError(
                 Trouble.GRANT_GONE,
-                "The access token has expired and there is no refresh token",
+                f"The access token {end} and there is no refresh token",
                 error="invalid_grant",
                 hint="Have the owner of the mailbox sign in, or give a refresh token with the registration.",
             )
@@ -427,7 +437,8 @@ def _without_app(state: AppState) -> TokenError:
     if state.unreadable is not None:
         text, hint = f"The OAuth2 app {state.id} cannot be used", "Set the app's secrets again."
     elif state.app is None:
-        text, hint = f"There is no OAuth2 app {state.id}", "Create the app again, or sign in through another one."
+        text = f"There is no OAuth2 app {state.id}"
+        hint = "Have the owner of the mailbox sign in through another app: POST /v1/authentication/form makes a link."
     else:
         text, hint = f"The OAuth2 app {state.id} is not enabled", f"Enable it: PUT /v1/oauth2/{state.id}."
     return TokenError(Trouble.APP_BROKEN, text, error="ENOAPP", hint=hint)

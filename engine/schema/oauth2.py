@@ -301,6 +301,8 @@ class OAuthAppDeleted(Response, frozen=True, kw_only=True):
 class OAuthAppVerify(Request, frozen=True, kw_only=True):
     """How to test an app."""
 
+    OMITTABLE = True
+
     account: Annotated[
         Line256 | None,
         Meta(

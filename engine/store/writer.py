@@ -229,17 +229,17 @@ class Store:
             while True:
                 await self._wait_for_work()
                 self._wake = trio.Event()
-                self._stuck = False
-                while self._pending and not self._stuck:
+                stuck = False
+                while self._pending and not stuck:
                     batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
                     self._moved = trio.current_time()
                     try:
-                        await self._settle(thread, batch)
+                        stuck = await self._settle(thread, batch)
                     except trio.Cancelled:
                         self._roll_back()
                         self._pending[:0] = [each for each in batch if not each.done.is_set()]
                         raise
-                self._moved = None
+                self._stuck, self._moved = stuck, None
                 await self._look_for_room(thread)
                 if self._failure is not None:
                     raise self._failure
@@ -276,26 +276,28 @@ class Store:
             with trio.move_on_after(ROOM_CHECK):
                 await self._wake.wait()
 
-    async def _settle(self, thread: StoreThread, batch: list[WaitingChange[Any]]) -> None:
-        """Commit `batch`. If room runs out, refuse its new work and commit the rest with the reserve."""
+    async def _settle(self, thread: StoreThread, batch: list[WaitingChange[Any]]) -> bool:
+        """Commit `batch`. If room runs out, refuse its new work and commit the rest with the reserve.
+
+        Returns whether some of it has to wait for room.
+        """
         if self.lost:
             essential = _refuse_new_work(batch, lost)
-            self._stuck = bool(essential)
             self._pending[:0] = essential
-            return
+            return bool(essential)
         if await self._commit(thread, batch):
-            return
+            return False
         essential = _refuse_new_work(batch, full)
         if not essential:
-            return
+            return False
         if (self._reserve.release() or len(essential) < len(batch)) and await self._commit(thread, essential):
-            return
+            return False
         for done, waiting in enumerate(essential):
             # One at a time, as far as room allows; a batch of one has just failed.
             if len(batch) == 1 or not await self._commit(thread, [waiting]):
-                self._stuck = True
                 self._pending[:0] = essential[done:]
-                return
+                return True
+        return False
 
     async def _commit(self, thread: StoreThread, batch: list[WaitingChange[Any]]) -> bool:
         """Commit `batch` at once and answer its callers; False, with nothing changed, if there is no room."""

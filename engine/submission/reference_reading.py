@@ -137,7 +137,7 @@ class References:
         reference = asked.reference
         long = bool(asked.files) or (reference is not None and (reference.inline or reference.forward_attachments))
         uses = dict(registration.watch_rules(account.record, account.status.created).uses)
-        locator = Locator(account.id, self._store, uses)
+        locator = Locator(account.id, self._store, uses, account.look_soon)
         try:
             async with account.commands.lease(seconds, long=long) as session:
                 reading = _Reading(session, locator, share, seconds, self._world)

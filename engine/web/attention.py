@@ -24,6 +24,7 @@ from engine.schema.account import AccountSummary
 from engine.schema.outbox import OutboxEntry
 from engine.store.disk_reserve import LEAST_FREE
 from engine.web.layout import path
+from engine.web.page import ROOT
 from engine.web.visit import Visit
 
 SHOWN = 5
@@ -64,7 +65,7 @@ async def _storage(visit: Visit) -> AsyncIterator[Need]:
         must_be_well(store)
     except EngineError as error:
         sentence = t("needs.storage", error=str(error))
-        yield Need("bad", t("needs.storage_chip"), str(store.path), sentence, t("needs.look"), "/admin/settings")
+        yield Need("bad", t("needs.storage_chip"), str(store.path), sentence, t("needs.again"), ROOT)
         return
     try:
         free = shutil.disk_usage(store.path).free
@@ -72,25 +73,36 @@ async def _storage(visit: Visit) -> AsyncIterator[Need]:
         return
     if not store.has_room():
         sentence = t("needs.disk_full")
-        yield Need("bad", t("needs.disk_full_chip"), str(store.path), sentence, t("needs.look"), "/admin/settings")
+        yield Need("bad", t("needs.disk_full_chip"), str(store.path), sentence, t("needs.again"), ROOT)
     elif free < LEAST_FREE:
         sentence = t("needs.disk", free=free // 1024**2, least=LEAST_FREE // 1024**2)
-        yield Need("warn", t("needs.disk_chip"), str(store.path), sentence, t("needs.look"), "/admin/settings")
+        yield Need("warn", t("needs.disk_chip"), str(store.path), sentence, t("needs.again"), ROOT)
 
 
 async def _versions(visit: Visit) -> AsyncIterator[Need]:
     t, wrong = visit.text, _wrong_packages()
     if wrong:
         sentence = t("needs.versions", wrong="; ".join(wrong), way_out=installed_packages.WAY_OUT)
-        yield Need(
-            "warn", t("needs.versions_chip"), t("needs.versions_title"), sentence, t("needs.look"), "/admin/settings"
-        )
+        yield Need("warn", t("needs.versions_chip"), t("needs.versions_title"), sentence, t("needs.again"), ROOT)
 
 
 @functools.cache
 def _wrong_packages() -> list[str]:
     """Once a process: what is installed later counts from the next start."""
     return installed_packages.look().wrong
+
+
+async def _clock(visit: Visit) -> AsyncIterator[Need]:
+    t, wrong = visit.text, visit.context.access.egress.clocks.wrong()
+    if wrong is not None:
+        which = "ahead" if wrong.ahead > 0 else "behind"
+        sentence = t(
+            f"needs.clock_{which}",
+            count=round(abs(wrong.ahead) / 60),
+            hosts=Markup("<bdi>{}</bdi>").format(_short(", ".join(wrong.hosts[:SHOWN]))),
+        )
+        sentence += Markup(" ") + t("needs.clock_remedy")
+        yield Need("bad", t("needs.clock_chip"), t("needs.clock_title"), sentence, t("needs.again"), ROOT)
 
 
 async def _paused(visit: Visit) -> AsyncIterator[Need]:
@@ -223,7 +235,11 @@ async def _apps(visit: Visit) -> AsyncIterator[Need]:
         left = datetime.fromisoformat(each.client_secret_expires).timestamp() - now
         if left < SECRETS_SOON:
             used = (await visit.ask(oauth2.read, each.id)).accounts or 0
-            chip = t("needs.secret_chip", count=int(left // 86_400)) if left > 0 else t("needs.secret_over_chip")
+            if left <= 0:
+                chip = t("needs.secret_over_chip")
+            else:
+                days = int(left // 86_400)
+                chip = t("needs.secret_chip", count=days) if days else t("needs.secret_today_chip")
             sentence = t("needs.secret", count=used)
             yield Need("warn" if left > 0 else "bad", chip, each.name, sentence, t("needs.renew"), href)
 
@@ -252,4 +268,4 @@ def _short(text: str, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
-_PARTS = (_storage, _versions, _accounts, _messages, _gateways, _webhooks, _apps, _paused)
+_PARTS = (_storage, _clock, _versions, _accounts, _messages, _gateways, _webhooks, _apps, _paused)

@@ -64,6 +64,18 @@ def _size(octets: int) -> str:
     return f"{number:.0f} {unit}" if unit == "B" or number >= 10 else f"{number:.1f} {unit}"
 
 
+def _duration(seconds: float) -> str:
+    """A duration as people read it: 40 ms, 12 s, 3 min, 5 h, 2 d."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 else "0 s"
+    number, unit = seconds, "s"
+    for following, length in (("min", 60), ("h", 60), ("d", 24)):
+        if number < 2 * length:
+            break
+        number, unit = number / length, following
+    return f"{number:.0f} {unit}"
+
+
 def _json(value: Any) -> Markup:
     """A value as JSON inside an attribute."""
     return Markup.escape(msgspec.json.encode(value).decode())
@@ -83,7 +95,9 @@ environment = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-environment.filters.update(iso=_iso, utc=_utc, size=_size, seconds=_seconds, json=_json, number=shown, pretty=_pretty)
+environment.filters.update(
+    iso=_iso, utc=_utc, size=_size, duration=_duration, seconds=_seconds, json=_json, number=shown, pretty=_pretty
+)
 
 
 def link(here: str, path: str, query: Mapping[str, object] | None = None) -> str:

@@ -124,7 +124,7 @@ class Passkeys:
         limits = self._people.limits
         wait = limits.wait_at(address)
         if wait:
-            raise Refused("sign_in.too_many", minutes=-(-wait // 60))
+            raise Refused("sign_in.too_many", count=-(-wait // 60))
         try:
             person = await self._holder(answer)
         except Refused:

@@ -103,7 +103,7 @@ class People:
         """Begin a session; its cookie. Raises `Refused`."""
         wait = self.limits.wait(name, address)
         if wait:
-            raise Refused("sign_in.too_many", minutes=-(-wait // 60))
+            raise Refused("sign_in.too_many", count=-(-wait // 60))
         row = people.named(self._store.reader, name) if len(name) <= LONGEST_NAME else None
         holds = len(password) <= LONGEST and await self._passwords.holds(password, row.password if row else None)
         if row is None or not holds:
@@ -225,7 +225,7 @@ class People:
         self._check_password(new, who.person.name)
         wait = self.limits.wait(who.person.name, address)
         if wait:
-            raise Refused("sign_in.too_many", minutes=-(-wait // 60))
+            raise Refused("sign_in.too_many", count=-(-wait // 60))
         if len(old) > LONGEST or not await self._passwords.holds(old, who.person.password):
             self.limits.failed(who.person.name, address)
             raise Refused("sign_in.wrong_password")

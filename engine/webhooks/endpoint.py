@@ -30,6 +30,7 @@ from engine.store.webhooks import EndpointRow, LineRow, ParkedRow
 from engine.store.writer import Store, Tx
 from engine.webhooks.backlog import AccountBacklog
 from engine.webhooks.endpoint_log import EndpointLog
+from engine.webhooks.event_waits import EventWaits
 from engine.webhooks.expression_checks import ExpressionError
 from engine.webhooks.health import health_of
 from engine.webhooks.plan import Plan, letter_of, payload
@@ -65,36 +66,32 @@ class Endpoint:
         config: config.WebhooksConfig,
         world: World,
         egress: Egress,
+        waits: EventWaits,
         counts: PostCounts,
         on_gone: Callable[[str], None],
         on_done: Callable[[str], None],
     ) -> None:
         self.id = row.id
-        self._journal = journal
-        self._store = store
-        self._config = config
-        self._world = world
-        self._egress = egress
-        self._on_gone = on_gone
-        self._on_done = on_done
+        self._journal, self._store = journal, store
+        self._config, self._world = config, world
+        self._egress, self._waits = egress, waits
+        self._on_gone, self._on_done = on_gone, on_done
         self._plan: Plan | None = None
         self._round = trio.CancelScope()
         self._poster = Poster(world, egress, counts, timeout=config.timeout, connections=config.parallel)
-        self.position = row.seq
+        self.position, self._asked_since = row.seq, row.created
         self.health = health_of(row.health)
         self.lines = {each.account: self._line(each, row.seq) for each in webhooks.lines(store.reader, row.id)}
         self._touched: set[str] = set()
         self._kept_position, self._kept_delivered = row.seq, self.health.delivered
-        self._kept_at = -math.inf
-        self._held = False
+        self._kept_at, self._held = -math.inf, False
         self._news, self._again, self._taken = trio.Event(), trio.Event(), trio.Event()
         self._not_before: dict[str, float] = {}
         """Until when each target's `Retry-After` forbids posts (`World.elapsed`)."""
         self._waiting: dict[str, trio.CancelScope] = {}
         self._taken_at: dict[str, float] = {}
         self._nursery: trio.Nursery | None = None
-        self._slots = trio.CapacityLimiter(config.parallel)
-        self._story = EndpointLog(row.id, world)
+        self._slots, self._story = trio.CapacityLimiter(config.parallel), EndpointLog(row.id, world)
 
     def follow(self, plan: Plan | None) -> None:
         """Set the plan, with immediate effect: post waiting events at once, forget any `Retry-After` and 410."""
@@ -140,6 +137,7 @@ class Endpoint:
     def moved(self, seq: int) -> None:
         """Continue after `seq`; the rows already say that the endpoint is done up to there."""
         self.position = self._kept_position = seq
+        self._asked_since = self._world.now()
         self.lines.clear()
         self._touched.clear()
         self.release()
@@ -300,9 +298,11 @@ class Endpoint:
             if body is None:
                 return True
             async with self._slots:
-                answer = await self._poster.post(target, letter_of(entry[0], entry[3], line.attempts, plan.route, body))
+                letter = letter_of(entry[0], entry[3], line.attempts, plan.route, body)
+                answer = await self._poster.post(target, letter)
             now = self._world.now()
             if answer.taken:
+                self._waits.accepted(max(letter.happened, self._asked_since))
                 self._succeeded(target, now)
                 return True
             self._failed(line, entry, answer, now, target)

@@ -103,6 +103,9 @@ class Poster:
         def on_head(reply: HttpResponse) -> None:
             # The head decides: a receiver that answered 2xx has the event, however long its body takes.
             nonlocal answer
+            if not target.restricted:
+                date = reply.headers.get(b"date", b"").decode("latin-1")
+                self._egress.clocks.note(target.host, date, trio.current_time() - began)
             answer = self._answer(reply, target, headers)
 
         try:

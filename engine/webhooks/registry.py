@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Literal, get_args
 
 import msgspec
@@ -38,6 +39,7 @@ from engine.store.webhooks import EndpointRow
 from engine.store.writer import Store, Tx
 from engine.webhooks import signing
 from engine.webhooks.endpoint import Endpoint
+from engine.webhooks.event_waits import EventWaits
 from engine.webhooks.expressions import Expression
 from engine.webhooks.plan import Plan
 from engine.webhooks.post import Answer, PostCounts
@@ -99,7 +101,7 @@ class EndpointRegistry:
         self._config = config
         self._world = world
         self._egress = egress
-        self.posts = PostCounts()
+        self.waits, self.posts = EventWaits(world), PostCounts()
         self._nursery: trio.Nursery | None = None
         self._bound = {part: webhooks.of_accounts(store.reader, part) for part in get_args(webhooks.Bound)}
         self._settings = _Settings()
@@ -190,6 +192,16 @@ class EndpointRegistry:
             positions.append(self.default.position)
         waiting = self._journal.read(min(positions, default=self._journal.last), 1)
         return msgspec.json.decode(waiting[0][2], type=_Dated).date if waiting else None
+
+    def waiting_since(self) -> float | None:
+        """When the oldest event happened, or was first tried, that an endpoint has not accepted; None: none waits."""
+        endpoints = [made.endpoint for made in self.made.values() if made.record.enabled]
+        if self._settings.enabled:
+            endpoints.append(self.default)
+        found = [line.since for each in endpoints for line in each.lines.values() if line.since is not None]
+        if (oldest := self.oldest()) is not None:
+            found.append(datetime.fromisoformat(oldest).timestamp())
+        return min(found, default=None)
 
     def account(self, account: str, url: str | None, headers: Headers = ()) -> None:
         """Send an account's events to this URL (None: the one of the settings), with `headers` in either case."""
@@ -411,7 +423,7 @@ class EndpointRegistry:
         return made
 
     def _endpoint(self, row: EndpointRow) -> Endpoint:
-        parts = self._journal, self._store, self._config, self._world, self._egress, self.posts
+        parts = self._journal, self._store, self._config, self._world, self._egress, self.waits, self.posts
         return Endpoint(row, *parts, self._gone, self._done)
 
     async def _run(self, made: Made) -> None:

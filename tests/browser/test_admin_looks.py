@@ -64,7 +64,7 @@ async def test_signing_in_by_hand(engine: EngineProcess, devtools: str, cookie: 
 
 async def test_home(engine: EngineProcess, devtools: str, cookie: tuple[str, str]) -> None:
     async def then(tab: Tab) -> None:
-        await until(tab, "document.querySelectorAll('.chart canvas').length === 4")
+        await until(tab, "document.querySelectorAll('.chart canvas').length === 5")
         assert "gnp.exe" in await tab.text()
 
     await walk(engine, devtools, "/admin", "home", cookie=cookie, then=then)

@@ -115,8 +115,8 @@ async def test_caught_mail(engine: EngineProcess, devtools: str, cookie: tuple[s
         tab = await browser.tab()
         await sign_in(tab, engine, cookie)
         await tab.go(f"{engine.url}/admin/sandbox")
-        await until(tab, "document.querySelectorAll('.list.events li').length >= 2")
         links = "[...document.querySelectorAll('.list.events a')].map(e => [e.innerText, e.href])"
+        await until(tab, f"['Html ', 'Plain'].every(name => {links}.some(([text]) => text.startsWith(name)))")
         named = {name[:5]: url.partition("/admin")[2] for name, url in await tab.ask(links)}
     await walk(engine, devtools, "/admin/sandbox", "sandbox", cookie=cookie)
 

@@ -1,9 +1,15 @@
 // An OpenID Connect provider on loopback: node oidc_provider.mjs PORT ACCESS_TOKEN_SECONDS REDIRECT_URL.
-// Any login name is a user. /control/ lets a test say what befalls the token endpoint, and ask what it was asked.
+// Any login name is a user, and no grant is forgotten, however many tokens come after it: the provider's own store keeps
+// the latest thousand entries alone. /control/ lets a test say what befalls the token endpoint, and ask what it was asked.
 import Provider from 'oidc-provider';
+import MemoryAdapter from './node_modules/oidc-provider/lib/adapters/memory_adapter.js';
+import LRU from './node_modules/oidc-provider/lib/helpers/lru.js';
+const DAY = 86400;
+const store = new LRU({maxSize: 1e6});
 const [port, seconds, redirect] = [+process.argv[2], +process.argv[3], process.argv[4]];
 const state = {down: false, revoked: [], requests: 0, refreshes: 0, refused: 0};
 const provider = new Provider('http://127.0.0.1:' + port, {
+  adapter: model => new MemoryAdapter(model, store),
   clients: [
     {client_id: 'engine', client_secret: 's3cret', redirect_uris: [redirect],
       grant_types: ['authorization_code', 'refresh_token'], response_types: ['code']},
@@ -17,7 +23,7 @@ const provider = new Provider('http://127.0.0.1:' + port, {
   features: {introspection: {enabled: true, allowedPolicy: () => true}, revocation: {enabled: true},
     devInteractions: {enabled: true}, clientCredentials: {enabled: true}},
   extraTokenClaims: (ctx, token) => ({email: token.accountId}),
-  ttl: {AccessToken: seconds, RefreshToken: 3600, AuthorizationCode: 60, Grant: 3600, Session: 3600, Interaction: 3600,
+  ttl: {AccessToken: seconds, RefreshToken: DAY, AuthorizationCode: 60, Grant: DAY, Session: 3600, Interaction: 3600,
     IdToken: 3600},
   rotateRefreshToken: true,
   pkce: {required: () => true},

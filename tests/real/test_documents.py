@@ -33,6 +33,7 @@ RUN_HERE = (
     "README.md",
     "docs/api.md",
     "docs/commands.md",
+    "docs/metrics.md",
     "docs/operate.md",
     "docs/tutorial.md",
     "docs/coming-from-emailengine.md",  # in `test_import_process.py`
@@ -347,6 +348,15 @@ def test_commands_as_they_are_written(start_engine: Callable[..., EngineProcess]
     for block in blocks("docs/commands.md"):
         if not block.reason:
             assert json.loads(run(block.text, engine.folder.parent, home))["total"] == 0
+
+
+def test_metrics_as_they_are_written(start_engine: Callable[..., EngineProcess], tmp_path: Path) -> None:
+    engine = start_engine()
+    environment_folder(tmp_path / "venv")
+    home = environment(tmp_path / "home", PATH=f"{tmp_path / 'venv' / 'bin'}:{os.environ['PATH']}")
+    (block,) = blocks("docs/metrics.md")
+    printed = run(block.text.replace("http://127.0.0.1:3000", engine.url), engine.folder.parent, home)
+    assert "mailbox_engine_" in printed and "\nqueue_size" in printed
 
 
 # docs/operate.md, on a copy of this machine that goes when the test is over.

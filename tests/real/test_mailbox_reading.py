@@ -165,6 +165,29 @@ def test_folders_are_made_renamed_and_removed(mailbox: Mailbox) -> None:
     assert len(mailbox.events("messageNew")) == 2
 
 
+def test_a_folder_is_gone_though_dovecot_lists_it_for_those_below(mailbox: Mailbox) -> None:
+    mailbox.ask("POST", "mailbox", {"path": "Above/Below"})
+    mailbox.ask("POST", "mailbox", {"path": "Above"})
+    mailbox.append(letter("in a folder"), "Above")
+    mailbox.ask("PUT", "sync", {"sync": True})
+    mailbox.event("messageNew")
+    assert mailbox.ask("DELETE", "mailbox?path=Above") == {"path": "Above", "deleted": True}
+    (told,) = mailbox.events("mailboxDeleted")
+    assert (told["path"], told["source"]) == ("Above", "api")
+    # It is still listed, and not as new; whoever asks for its counters is told why there are none.
+    mailbox.ask("PUT", "sync", {"sync": True})
+    mailbox.append(letter("after the round"))
+    mailbox.event("messageNew", 2)
+    assert [each["path"] for each in mailbox.events("mailboxNew")].count("Above") == 1
+    shown = {each["path"]: each for each in mailbox.get("mailboxes?counters=true")["mailboxes"]}["Above"]
+    assert (shown["messages"], "doesn't exist" in shown["status"]["error"]) == (False, True)
+    assert "folderErrors" not in mailbox.engine.request("GET", "/v1/account/jane").json
+    # Made anew it is announced, with a new number.
+    assert mailbox.ask("POST", "mailbox", {"path": "Above"})["created"] is True
+    first, second = (each["uidValidity"] for each in mailbox.events("mailboxNew") if each["path"] == "Above")
+    assert first != second
+
+
 def peak_memory(pid: int) -> int:
     """Octets a process has occupied at most."""
     with open(f"/proc/{pid}/status") as status:

@@ -50,7 +50,8 @@ class Mailbox(SharedMailbox):
         return b" ".join(line for line in self.client.uid("FETCH", str(uid), "(FLAGS)")[1] if isinstance(line, bytes))
 
     def sent(self, count: int = 1) -> list[EmailMessage]:
-        wait_until(lambda: bool(self.events("messageSent")), "the message to be sent")
+        # The sink has a file from the first octet on.
+        wait_until(lambda: len(self.events("messageSent")) >= count, "the messages to be sent")
         found = []
         for raw in self.sink.wait_for_messages(count):
             message = email.message_from_bytes(raw, policy=email.policy.default)

@@ -225,7 +225,7 @@ async def test_an_id_token_of_another_sign_in_is_refused(simulation: Simulation,
     ("query", "words"),
     [
         ({"iss": "https://evil.example"}, "another provider"),
-        ({"error": "temporarily_unavailable"}, "passing fault"),
+        ({"error": "temporarily_unavailable"}, "temporary"),
         ({"error": "<script>", "error_description": "<script>alert(1)</script>"}, "<script>"),
         ({}, "without a code"),
     ],
@@ -390,7 +390,7 @@ async def test_killed_within_a_sign_in_the_next_one_succeeds(
         person = await Person.of(engine)
         person.cookies = cookies
         await person.go(back)
-        assert "came to its end already" in person.text
+        assert "has ended already" in person.text
         await person.go(link)
         if moment == "afterwards":
             assert "A mailbox was connected with this link already" in person.text

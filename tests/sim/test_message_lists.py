@@ -289,6 +289,23 @@ async def test_a_folder_that_cannot_be_opened_costs_a_search_of_all_itself_alone
         assert (answer.status, answer.json["path"]) == (404, "Sent")
 
 
+async def test_a_renumbered_folder_can_be_read_as_soon_as_the_answer_says(
+    simulation: Simulation, missing: frozenset[str], autojump_clock: trio.testing.MockClock
+) -> None:
+    async with reading(simulation, missing) as (engine, caller):
+        deliver(engine, path="Sent")
+        await page(caller, "")
+        await caller.ask("PUT", "/v1/account/acme/sync", {"sync": True})
+        await trio.sleep(10)
+        box(engine).renumber("Sent")
+        body = {"search": {"unseen": True}}
+        answer = await caller.ask("POST", "/v1/account/acme/search?path=*", body)
+        assert answer.status == 503, answer
+        await trio.sleep(int(answer.headers["retry-after"]))
+        assert [each["path"] for each in (await searched(caller, {"unseen": True}, "path=*"))["messages"]] == ["Sent"]
+        assert [each["data"]["path"] for each in engine.events("acme", "mailboxReset")] == ["Sent"]
+
+
 async def test_what_the_server_cannot_search_for(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -145,6 +145,14 @@ async def verified(caller: Caller, app: str, **body: Any) -> dict[str, Any]:
     return {step["id"]: step for step in answer["steps"]}
 
 
+async def test_verifying_takes_no_body(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        caller = await Caller.of(engine)
+        app = await made(caller, **SANDBOX)
+        answer = await caller.ask("POST", f"/v1/oauth2/{app}/verify", None)
+        assert answer.status == 200 and answer.json["steps"][0]["id"] == "config"
+
+
 async def test_verifying_says_which_step_fails(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     async with simulation.running() as engine:
         caller, provider = await Caller.of(engine), engine.sandbox.oauth

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -409,6 +410,30 @@ async def test_token_requests_go_through_the_proxy_of_their_account(
             await change(engine, proxy=proxy)
             if proxy is None:
                 await put_settings(engine, proxyUrl=TWO, proxyEnabled=True)
+
+
+async def test_another_way_to_the_provider_ends_the_wait_for_a_token(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    app = App(id="x", provider="gmail", name="x", enabled=True, client_id="id", client_secret="s3cret")
+    async with ProxiedWorld(simulation) as world, simulation.running() as engine:
+        await engine.context.oauth.book.add(app)
+        oauth2 = {"provider": "x", "auth": {"user": "ann@gmail.example"}, "refreshToken": "1//0dx"}
+        given = {"account": "acme", "name": "x", "imap": False, "smtp": False, "oauth2": oauth2, "proxy": ONE}
+        world.dead.add("one.example")
+        await account_api.register(engine.context, msgspec.convert(given, AccountCreate), caller=OPERATOR)
+
+        async def dialled_after(mend: Awaitable[None]) -> set[str]:
+            await trio.sleep(2000)  # the keeper waits ten minutes by now
+            world.dialled.clear()
+            await mend
+            await trio.sleep(1)
+            return {host for host, _ in world.dialled}
+
+        assert await dialled_after(change(engine, proxy=TWO)) == {"two.example"}
+        await put_settings(engine, proxyUrl=ONE, proxyEnabled=True)
+        assert await dialled_after(change(engine, proxy=None)) == {"one.example"}
+        assert await dialled_after(put_settings(engine, proxyUrl=TWO)) == {"two.example"}
 
 
 async def test_an_app_is_verified_on_the_way_of_its_accounts(simulation: Simulation, autojump_clock: object) -> None:

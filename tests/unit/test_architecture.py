@@ -25,6 +25,7 @@ ORDER = (
     {"proxies"},
     {"descriptor_reserve", "world", "resolver", "silent_hosts", "transcript", "log", "repeated_errors", "heavy_work"}
     | {"service_manager"},
+    {"remote_clocks"},
     {"deflate", "egress", "transport"},
     {"store"},
     {"settings", "arriving_body"},

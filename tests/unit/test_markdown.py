@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +19,11 @@ LONG = "word " * 30
 @pytest.mark.parametrize("path", markdown.documents(), ids=lambda path: path.name)
 def test_no_line_of_prose_is_too_long(path: Path) -> None:
     assert not markdown.too_long(path.read_text(encoding="utf-8")), "run scripts/markdown.py --write"
+
+
+@pytest.mark.parametrize("path", markdown.documents(), ids=lambda path: path.name)
+def test_no_conflict_of_a_merge_is_left(path: Path) -> None:
+    assert not re.search(r"^(<{7}|>{7}) ", path.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize(

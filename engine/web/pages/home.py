@@ -36,6 +36,8 @@ async def home(visit: Visit) -> Response:
     found = await needs(visit)
     counted = await visit.ask(stats.read, query={"seconds": 0})
     listed = await visit.ask(webhooks.listing, query={"pageSize": 1000})
+    endpoints = visit.context.webhooks
+    waits = endpoints.waits.last_day(endpoints.waiting_since())
     hours = await visit.hourly.last_day()
     figures = []
     for name, events, kind in _FIGURES:
@@ -48,7 +50,9 @@ async def home(visit: Visit) -> Response:
         accounts=counted.accounts,
         connected=counted.connections.get("connected", 0),
         under_way=counted.queues.submit.total,
-        lag=max((each.behind for each in listed.webhooks if each.enabled and each.url), default=0),
+        waits=waits,
+        longest_wait=max(waits),
+        waiting=max((each.behind for each in listed.webhooks if each.enabled and each.url), default=0),
         figures=figures,
         times=[begin for begin, _ in hours],
     )

@@ -4,14 +4,14 @@
   const language = document.documentElement.lang || undefined;
   const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
   const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
-  const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const date = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
   const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
   const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
   const offset = Date.parse(document.body.dataset.now) - Date.now();
 
   function sinceOrUntil(moment) {
     const seconds = Math.round((moment - Date.now() - offset) / 1000);
-    if (Math.abs(seconds) > 30 * 86400) return day.format(moment);
+    if (Math.abs(seconds) > 30 * 86400) return date.format(moment);
     const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) || units[3];
     return ago.format(Math.trunc(seconds / length), unit);
   }
@@ -24,6 +24,12 @@
       const text = "ago" in each.dataset ? sinceOrUntil(moment) : full.format(moment);
       if (each.textContent !== text) each.textContent = text;
     }
+  }
+
+  function inWords(value, unit) {
+    if (unit !== "duration") return value.toLocaleString(language);
+    const [short, length] = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]].find(([, length]) => value >= 2 * length) || ["ms", 0.001];
+    return `${Math.round(value / length)} ${short}`;
   }
 
   function draw(root) {
@@ -45,7 +51,7 @@
         series: [{}, { stroke: style.color, width: 2, fill: style.getPropertyValue("--fill").trim() || undefined, points: { show: false } }],
         hooks: { setCursor: [(at) => {
           const index = at.cursor.idx;
-          each.title = index == null ? "" : `${clock.format(times[index] * 1000)}: ${values[index].toLocaleString(language)}`;
+          each.title = index == null ? "" : `${clock.format(times[index] * 1000)}: ${inWords(values[index], each.dataset.unit)}`;
         }] },
       }, [times, values], each);
       new ResizeObserver(() => plot.setSize(size())).observe(each);

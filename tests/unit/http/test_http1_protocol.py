@@ -383,7 +383,7 @@ def allow_descriptors(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
 
 async def test_too_many_connections_are_told_to_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     allow_descriptors(monkeypatch, 4)
-    async with serving(tmp_path, keep_alive=0.05) as service:
+    async with serving(tmp_path, keep_alive=2) as service:
         async with await service.connect() as first, await service.connect() as second:
             for client in (first, second):
                 await client.send_all(HANDSHAKE + b"\r\n")

@@ -28,7 +28,18 @@ def test_dates(written):
 
 
 @pytest.mark.parametrize(
-    "written", [b"", b"yesterday", b"Mon, 99 Foo 99999 99:99:99", b"1 Jan 20000 0:00 GMT", b"\xff"]
+    "written",
+    [
+        b"",
+        b"yesterday",
+        b"Mon, 99 Foo 99999 99:99:99",
+        b"1 Jan 20000 0:00 GMT",
+        b"\xff",
+        b"Sat, 28 Nov 2026 25:00:00 +0100",
+        b"Sat, 28 Nov 2026 10:61:00 +0100",
+        b"Sat, 28 Nov 2026 10:00:75 +0100",
+        b"Sat, 32 Nov 2026 10:00:00 +0100",
+    ],
 )
 def test_what_is_no_date(written):
     assert read_date(written) is None

@@ -122,3 +122,13 @@ async def test_a_changed_app_ends_the_wait_after_a_passing_failure_too(at: Desk,
     await at.book.change(at.book.made["app"], msgspec.structs.replace(APP, name="Mended"))
     assert at.opens(await keeper.token())
     assert trio.current_time() - began < 1
+
+
+async def test_an_app_that_was_removed_is_not_to_be_created_again(at: Desk, autojump_clock: MockClock) -> None:
+    await at.sign_in(expires=at.world.now() - 1)
+    keeper = at.keeper()
+    await at.book.remove(at.book.made["app"])
+    with pytest.raises(TokenError) as caught:
+        await keeper.token()
+    assert str(caught.value) == "There is no OAuth2 app app"
+    assert "POST /v1/authentication/form" in (caught.value.hint or "") and "again" not in (caught.value.hint or "")

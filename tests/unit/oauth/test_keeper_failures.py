@@ -176,6 +176,19 @@ async def test_an_access_token_without_a_refresh_token_ends_with_it(at: Desk, au
     with pytest.raises(TokenError) as caught:
         await keeper.token()
     assert caught.value.trouble is Trouble.GRANT_GONE
+    assert str(caught.value) == "The access token has expired and there is no refresh token"
+
+
+async def test_a_refused_access_token_without_a_refresh_token_is_not_called_expired(
+    at: Desk, autojump_clock: MockClock
+) -> None:
+    await at.sign_in(refresh_token=None)
+    keeper = at.keeper()
+    refused = (await keeper.token()).access_token
+    with pytest.raises(TokenError) as caught:
+        await keeper.after_refusal("imap", refused)
+    assert caught.value.trouble is Trouble.GRANT_GONE
+    assert str(caught.value) == "The access token was refused and there is no refresh token"
 
 
 async def test_those_who_wait_for_a_slow_provider_are_not_cut_short(at: Desk, autojump_clock: MockClock) -> None:

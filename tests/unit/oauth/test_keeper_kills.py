@@ -120,4 +120,4 @@ async def test_where_an_answer_was_lost_for_good_the_owner_is_told_why(
             await keeper.token()
         (told,) = at.told.gone_for
         assert told.hint is not None
-        assert "lost on the way" in told.hint
+        assert "cut off before its answer was stored" in told.hint

@@ -33,7 +33,7 @@ class Engine:
         self.store = Store(folder, world)
         self.journal = Journal(self.store, Hub(), world)
         config = WebhooksConfig(**settings)
-        egress = Egress(Network(allow_private=allow_private), world, Hosts())
+        self.egress = egress = Egress(Network(allow_private=allow_private), world, Hosts())
         self.webhooks = EndpointRegistry(self.journal, self.store, Vault(bytes(32), world), config, world, egress)
 
     async def add(self, account: str | None = "a", n: int = 1, name: str = "messageSent") -> None:
