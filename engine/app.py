@@ -35,6 +35,7 @@ from engine.msa.door import Listeners as DoorListeners
 from engine.oauth.secret_expiry import SecretExpiry
 from engine.queue.restored_backup import Releases
 from engine.queue.retention import Retention
+from engine.reloading import Reloading, reload_at_hangup
 from engine.repeated_errors import counted
 from engine.service_manager import ServiceManager
 from engine.store import control_socket, database, entry_links, people, sealed, vault_keys
@@ -73,7 +74,7 @@ def serve(config: Config, file: Path | None = None) -> int:
     here = Path.cwd()
     with database.lock_folder(folder), control_socket.opened(folder, here) as door:
         try:
-            trio.run(_run_until_signal, config, Started(file and file.absolute(), here), door)
+            trio.run(_run_until_signal, config, file, Started(file and file.absolute(), here), door)
         except BaseExceptionGroup as group:
             causes = leaves(group)
             if any(isinstance(each, StorageFailed) for each in causes):
@@ -224,14 +225,16 @@ async def _outliving(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]
             shielded.cancel()
 
 
-async def _run_until_signal(config: Config, started: Started, door: socket.socket | None) -> None:
+async def _run_until_signal(config: Config, file: Path | None, started: Started, door: socket.socket | None) -> None:
     stop, manager = trio.Event(), ServiceManager(os.environ)
     async with trio.open_nursery() as around:
         await around.start(_watch_signals, stop, config.shutdown.grace, manager)
         async with trio.open_nursery() as nursery:
             context = await nursery.start(partial(run, config, World(), stop, started=started, door=door))
+            status = f"listens on {' and '.join(context.started.urls)}"
+            await around.start(reload_at_hangup, Reloading(config, file, context, os.environ), manager, status)
             if not stop.is_set():
-                await manager.ready(f"listens on {' and '.join(context.started.urls)}")
+                await manager.ready(status)
             around.start_soon(manager.keep_alive, context.store.stalled)
         around.cancel_scope.cancel()
 

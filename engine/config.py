@@ -31,7 +31,7 @@ DEFAULT_SCHEDULE = (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0,
 _MOVED = {("webhooks", "allow_private"): ("network", "allow_private")}
 """Keys that have moved, by their old names: an older configuration still works."""
 
-_PATHS = (("store", "path"), ("store", "key_file"), ("msa", "cert"), ("msa", "key"))
+PATHS = (("store", "path"), ("store", "key_file"), ("msa", "cert"), ("msa", "key"))
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
@@ -331,7 +331,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Config:
 
 def _count_from(folder: Path, values: dict[str, dict[str, Any]]) -> None:
     """Make the paths in a file, and their defaults, relative to its folder."""
-    for section, key in _PATHS:
+    for section, key in PATHS:
         default = getattr(getattr(Config(), section), key)
         path = values.get(section, {}).get(key, default)
         if path:

@@ -71,8 +71,14 @@ def to_stderr(level: str, form: str = "text") -> None:
     """Log at `level` (`debug`, `info`, `warning`, `error`) and above, libraries from `info` on, in one of `FORMATS`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Json() if form == "json" else TextFormatter())
+    logging.basicConfig(handlers=[handler])
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log at `level` and above from now on, libraries from `info` on."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(handlers=[handler], level=max(number, logging.INFO))
+    logging.getLogger().setLevel(max(number, logging.INFO))
     logging.getLogger("engine").setLevel(number)
 
 

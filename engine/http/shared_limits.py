@@ -22,6 +22,10 @@ class SharedLimit:
         self._held: dict[str, int] = {}
         self.taken = 0
 
+    def limit(self, most: int | None, per_token: int) -> None:
+        """Change the limits. Uses beyond a lower one stay until they end."""
+        self._most, self._per_token = most, per_token
+
     @contextmanager
     def hold(self, token: str) -> Iterator[None]:
         """Count one use while the block runs. Raises `Problem`: 503 if all are taken, 429 beyond the token's share."""

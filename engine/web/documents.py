@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).resolve().parents[1] / "docs"
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("tutorial", "operate", "commands"),
-    "How to": ("coming-from-emailengine", "oauth2", "reverse-proxy", "smtp", "form", "templates", "lists-and-tracking"),
+    "How to": (
+        "coming-from-emailengine",
+        "oauth2",
+        "reverse-proxy",
+        "containers",
+        "smtp",
+        "form",
+        "templates",
+        "lists-and-tracking",
+    ),
     "Reference": ("api", "events", "errors", "metrics", "config", "differences"),
     "Background": ("lifecycle", "reliability", "simulation", "design"),
 }

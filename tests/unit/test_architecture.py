@@ -48,7 +48,7 @@ ORDER = (
     {"importing"},
     {"assembly"},
     {"web"},
-    {"app", "doctor", "cli", "commands", "__main__", "__init__"},
+    {"app", "reloading", "doctor", "cli", "commands", "__main__", "__init__"},
 )
 """Rooms and single files from the bottom up."""
 APART = ({"model", "schema", "mail"}, {"http", "msa"}, {"decoding", "edge"})

@@ -1,0 +1,86 @@
+"""SIGHUP: the configuration is read again, and what can change while the engine runs is changed.
+
+`LIVE` can. Of every other key that differs from the one in force, the log says that it needs a restart, at each SIGHUP
+until there is one; values are not named, as some are secrets. A configuration with a fault changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import trio
+
+from engine.api.context import Context
+from engine.config import PATHS, Config, load
+from engine.errors import ConfigError
+from engine.log import set_level
+from engine.service_manager import ServiceManager
+
+log = logging.getLogger("engine")
+
+LIVE = ("log.level", "http.requests_per_token", "http.streams", "http.streams_per_token")
+"""Keys that are taken over. A lower limit ends nothing that is under way."""
+
+
+class Reloading:
+    """The configuration in force. `file` is as at the start, so that its relative paths mean the same."""
+
+    def __init__(self, config: Config, file: Path | None, context: Context, environ: Mapping[str, str]) -> None:
+        self._in_force = _flat(config)
+        self._file = file
+        self._context = context
+        self._environ = environ
+
+    def reload(self) -> None:
+        """Read the configuration and take over what can be; say in the log what was and was not."""
+        try:
+            config = load(self._file, self._environ)
+        except ConfigError as error:
+            log.error("the configuration is not reloaded, the one in force stays: %s", error)
+            return
+        new = _flat(config)
+        changed = [key for key, value in new.items() if value != self._in_force[key]]
+        taken = [key for key in changed if key in LIVE]
+        left = [key for key in changed if key not in LIVE]
+        set_level(config.log.level)
+        self._context.requests.limit(None, config.http.requests_per_token)
+        self._context.streams.share.limit(config.http.streams, config.http.streams_per_token)
+        self._in_force.update((key, new[key]) for key in taken)
+        if left:
+            log.warning("the configuration is reloaded, but these keys need a restart: %s", ", ".join(left))
+        log.info(
+            "the configuration is reloaded; taken over: %s", ", ".join(taken) or "nothing, as nothing else changed"
+        )
+
+
+async def reload_at_hangup(
+    reloading: Reloading,
+    manager: ServiceManager,
+    status: str,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Reload at each SIGHUP until cancelled. A process that was started to ignore it (nohup) goes on ignoring it."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        task_status.started()
+        return
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        task_status.started()
+        async for _ in signals:
+            await manager.reloading()
+            reloading.reload()
+            await manager.ready(status)
+
+
+def _flat(config: Config) -> dict[str, object]:
+    """Every value by `section.key`, paths made absolute."""
+    found: dict[str, object] = {}
+    for section, table in msgspec.structs.asdict(config).items():
+        for key, value in msgspec.structs.asdict(table).items():
+            is_path = (section, key) in PATHS and value
+            found[f"{section}.{key}"] = os.path.abspath(value) if is_path else value
+    return found
