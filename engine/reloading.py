@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -64,8 +65,12 @@ async def reload_at_hangup(
     status: str,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Reload at each SIGHUP until cancelled. A process that was started to ignore it (nohup) goes on ignoring it."""
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    """Reload at each SIGHUP until cancelled.
+
+    A process that was started to ignore it (nohup) goes on ignoring it. At a terminal, it means that the terminal is
+    closed, and ends the process as it ends others.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN or sys.stderr.isatty():
         task_status.started()
         return
     with trio.open_signal_receiver(signal.SIGHUP) as signals:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from real.engine_process import EngineProcess
+from real.engine_process import REPOSITORY, EngineProcess
 from real.processes import wait_until
+from real.servers import free_ports
 
 pytestmark = pytest.mark.process
 
@@ -40,3 +44,25 @@ def test_a_reload_takes_over_what_it_can_and_keeps_the_rest(tmp_path: Path) -> N
         assert engine.terminate() == 0
     finally:
         engine.kill9()
+
+
+def test_closing_the_terminal_ends_an_engine_in_the_foreground(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    own = {"PYTHONPATH": str(REPOSITORY), "ENGINE_HTTP__PORT": str(port), "ENGINE_STORE__PATH": str(tmp_path / "data")}
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execve(sys.executable, [sys.executable, "-m", "engine", "serve"], {**os.environ, **own})
+    said = b""
+    while b"listens on" not in said:
+        said += os.read(terminal, 4096)
+    time.sleep(0.5)  # what begins after it listens
+    os.close(terminal)
+    ended: list[int] = []
+
+    def has_ended() -> bool:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        ended.append(status)
+        return pid == child
+
+    wait_until(has_ended, "the end of the engine")
+    assert os.WIFSIGNALED(ended[-1]) and os.WTERMSIG(ended[-1]) == signal.SIGHUP
