@@ -52,8 +52,8 @@ def source_folder(folder: Path) -> None:
     folder.mkdir()
     for name in ("README.md", "LICENSE", "pyproject.toml", "config.toml"):
         shutil.copy(REPOSITORY / name, folder / name)
-    for name in ("scripts", "requirements"):
-        shutil.copytree(REPOSITORY / name, folder / name)
+    for name in ("scripts", "requirements", "docs"):
+        shutil.copytree(REPOSITORY / name, folder / name, symlinks=True)
     (folder / "engine").symlink_to(REPOSITORY / "engine")
 
 
