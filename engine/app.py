@@ -35,7 +35,7 @@ from engine.msa.door import Listeners as DoorListeners
 from engine.oauth.secret_expiry import SecretExpiry
 from engine.queue.restored_backup import Releases
 from engine.queue.retention import Retention
-from engine.reloading import Reloading, reload_at_hangup
+from engine.reloading import Reloading, hangups, reload_at
 from engine.repeated_errors import counted
 from engine.service_manager import ServiceManager
 from engine.store import control_socket, database, entry_links, people, sealed, vault_keys
@@ -227,16 +227,17 @@ async def _outliving(run: Callable[..., Awaitable[None]]) -> AsyncIterator[None]
 
 async def _run_until_signal(config: Config, file: Path | None, started: Started, door: socket.socket | None) -> None:
     stop, manager = trio.Event(), ServiceManager(os.environ)
-    async with trio.open_nursery() as around:
-        await around.start(_watch_signals, stop, config.shutdown.grace, manager)
-        async with trio.open_nursery() as nursery:
-            context = await nursery.start(partial(run, config, World(), stop, started=started, door=door))
-            status = f"listens on {' and '.join(context.started.urls)}"
-            await around.start(reload_at_hangup, Reloading(config, file, context, os.environ), manager, status)
-            if not stop.is_set():
-                await manager.ready(status)
-            around.start_soon(manager.keep_alive, context.store.stalled)
-        around.cancel_scope.cancel()
+    with hangups() as signals:
+        async with trio.open_nursery() as around:
+            await around.start(_watch_signals, stop, config.shutdown.grace, manager)
+            async with trio.open_nursery() as nursery:
+                context = await nursery.start(partial(run, config, World(), stop, started=started, door=door))
+                status = f"listens on {' and '.join(context.started.urls)}"
+                around.start_soon(reload_at, signals, Reloading(config, file, context, os.environ), manager, status)
+                if not stop.is_set():
+                    await manager.ready(status)
+                around.start_soon(manager.keep_alive, context.store.stalled)
+            around.cancel_scope.cancel()
 
 
 async def _watch_signals(

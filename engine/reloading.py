@@ -10,7 +10,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -59,26 +60,31 @@ class Reloading:
         )
 
 
-async def reload_at_hangup(
-    reloading: Reloading,
-    manager: ServiceManager,
-    status: str,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Reload at each SIGHUP until cancelled.
+@contextmanager
+def hangups() -> Iterator[AsyncIterator[int]]:
+    """Each SIGHUP from now on.
 
-    A process that was started to ignore it (nohup) goes on ignoring it. At a terminal, it means that the terminal is
-    closed, and ends the process as it ends others.
+    None comes where the process was started to ignore it (nohup), which it goes on to do. At a terminal, it means that
+    the terminal is closed, and ends the process as it ends others.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN or sys.stderr.isatty():
-        task_status.started()
+        yield _never()
         return
     with trio.open_signal_receiver(signal.SIGHUP) as signals:
-        task_status.started()
-        async for _ in signals:
-            await manager.reloading()
-            reloading.reload()
-            await manager.ready(status)
+        yield signals
+
+
+async def _never() -> AsyncIterator[int]:
+    return
+    yield
+
+
+async def reload_at(signals: AsyncIterator[int], reloading: Reloading, manager: ServiceManager, status: str) -> None:
+    """Reload at each of these signals until cancelled."""
+    async for _ in signals:
+        await manager.reloading()
+        reloading.reload()
+        await manager.ready(status)
 
 
 def _flat(config: Config) -> dict[str, object]:
