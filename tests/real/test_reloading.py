@@ -7,6 +7,7 @@ import pty
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,14 @@ from real.processes import wait_until
 from real.servers import free_ports
 
 pytestmark = pytest.mark.process
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """The engines of this file hear SIGHUP, also if the tests were started to ignore it (nohup)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def test_a_reload_takes_over_what_it_can_and_keeps_the_rest(tmp_path: Path) -> None:
