@@ -27,6 +27,7 @@ from engine.api.tags import TAGS  # noqa: E402
 from engine.http.openapi import described, document  # noqa: E402
 from engine.http.operation import Operation  # noqa: E402
 from engine.sandbox import recipient_script  # noqa: E402
+from engine.web.documents import anchor_of  # noqa: E402
 
 FILE = ROOT / "docs" / "api.md"
 MADE_FROM_HERE = "<!-- What follows is made by scripts/api_docs; change the operations and schemas instead. -->\n"
@@ -54,7 +55,7 @@ class Book:
         yield "|---|---|"
         for tag in TAGS:
             for each in self._of(tag):
-                yield f"| {_path(each)} | [{each.summary}](#{_anchor(each.summary)}) |"
+                yield f"| {_path(each)} | [{each.summary}](#{anchor_of(each.summary)}) |"
         for tag, about in TAGS.items():
             yield f"\n## {tag}\n\n{_linked(about)}"
             for each in self._of(tag):
@@ -90,7 +91,7 @@ class Book:
         for kind in operation.answers:
             schema = self._schemas[kind.__name__]
             if (first := self._at[kind.__name__]) != operation.summary:
-                yield f"\n**Answer**: as that of [{first}](#{_anchor(first)})."
+                yield f"\n**Answer**: as that of [{first}](#{anchor_of(first)})."
                 continue
             yield f"\n**Answer**: {_lower(schema['description'])}\n"
             yield from self._members(schema, "")
@@ -150,7 +151,7 @@ class Book:
         if self._uses[name] == 1:
             return "object"
         if name in self._at:
-            return f"[{name}](#{_anchor(self._at[name])})"
+            return f"[{name}](#{anchor_of(self._at[name])})"
         if name not in self._linked:
             self._linked.append(name)
         return f"[{name}](#{name.lower()})"
@@ -175,11 +176,6 @@ def _references(shown: Any) -> Iterator[str]:
 
 def _path(operation: Operation) -> str:
     return f"websocket `{operation.path}`" if operation.websocket else f"`{operation.name}`"
-
-
-def _anchor(heading: str) -> str:
-    """As GitHub makes it."""
-    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def _linked(text: str) -> str:

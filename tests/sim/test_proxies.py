@@ -393,15 +393,20 @@ async def test_token_requests_go_through_the_proxy_of_the_settings(
         assert world.proxies["two.example"].asked == [(MAIL, 443)]
 
 
+async def sign_in_through(engine: Engine, proxy: str) -> None:
+    """An account that signs in at Gmail, through this proxy."""
+    app = App(id="x", provider="gmail", name="x", enabled=True, client_id="id", client_secret="s3cret")
+    await engine.context.oauth.book.add(app)
+    oauth2 = {"provider": "x", "auth": {"user": "ann@gmail.example"}, "refreshToken": "1//0dx"}
+    given = {"account": "acme", "name": "x", "imap": False, "smtp": False, "oauth2": oauth2, "proxy": proxy}
+    await account_api.register(engine.context, msgspec.convert(given, AccountCreate), caller=OPERATOR)
+
+
 async def test_token_requests_go_through_the_proxy_of_their_account(
     simulation: Simulation, autojump_clock: object
 ) -> None:
-    app = App(id="x", provider="gmail", name="x", enabled=True, client_id="id", client_secret="s3cret")
     async with ProxiedWorld(simulation) as world, simulation.running() as engine:
-        await engine.context.oauth.book.add(app)
-        oauth2 = {"provider": "x", "auth": {"user": "ann@gmail.example"}, "refreshToken": "1//0dx"}
-        given = {"account": "acme", "name": "x", "imap": False, "smtp": False, "oauth2": oauth2, "proxy": ONE}
-        await account_api.register(engine.context, msgspec.convert(given, AccountCreate), caller=OPERATOR)
+        await sign_in_through(engine, ONE)
         for way, proxy in (("one.example", TWO), ("two.example", None), ("two.example", "")):
             world.dialled.clear()
             await trio.sleep(1300)
@@ -415,13 +420,9 @@ async def test_token_requests_go_through_the_proxy_of_their_account(
 async def test_another_way_to_the_provider_ends_the_wait_for_a_token(
     simulation: Simulation, autojump_clock: object
 ) -> None:
-    app = App(id="x", provider="gmail", name="x", enabled=True, client_id="id", client_secret="s3cret")
     async with ProxiedWorld(simulation) as world, simulation.running() as engine:
-        await engine.context.oauth.book.add(app)
-        oauth2 = {"provider": "x", "auth": {"user": "ann@gmail.example"}, "refreshToken": "1//0dx"}
-        given = {"account": "acme", "name": "x", "imap": False, "smtp": False, "oauth2": oauth2, "proxy": ONE}
         world.dead.add("one.example")
-        await account_api.register(engine.context, msgspec.convert(given, AccountCreate), caller=OPERATOR)
+        await sign_in_through(engine, ONE)
 
         async def dialled_after(mend: Awaitable[None]) -> set[str]:
             await trio.sleep(2000)  # the keeper waits ten minutes by now
