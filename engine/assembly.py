@@ -36,6 +36,7 @@ from engine.gateways.gateway import RunningGateway
 from engine.gateways.registry import Gateways
 from engine.http.call_counts import CallCounts
 from engine.http.control_requests import Started
+from engine.http.cross_origin import CrossOrigin
 from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
 from engine.metrics.collector import Metrics, Sources
@@ -172,6 +173,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         bodies=bodies,
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=wrong_tokens,
+        cross_origin=CrossOrigin(config.http),
         calls=calls,
         stopping=stopping,
         gate=gate,
