@@ -23,6 +23,8 @@ from engine.oauth.providers import Endpoints
 
 LIFETIME = 3600.0
 """Seconds within which the callback must arrive."""
+LONGEST_CLAIM = 256
+"""Most characters of an address or a name that a provider says; a registration may have no longer one."""
 CLOCK_SKEW = 300.0
 """Seconds by which an issuer's clock may differ from ours."""
 
@@ -178,12 +180,18 @@ def checked_claims(app: App, tokens: Tokens, pending: Pending, now: float) -> di
 def identity_of(app: App, claims: Mapping[str, Any]) -> Identity:
     """Who signed in, from the claims of an id token or a userinfo endpoint."""
     names = ("preferred_username", "email", "upn") if app.provider.startswith("outlook") else _USER_MEMBERS
-    user = next((value for name in names if isinstance(value := claims.get(name), str) and "@" in value), None)
-    name = next((value for name in _NAME_MEMBERS if isinstance(value := claims.get(name), str) and value), None)
-    if claims.get("email_verified") is False and user == claims.get("email"):
+    user = next((value for each in names if "@" in (value := _line(claims.get(each)))), None)
+    name = next((value for each in _NAME_MEMBERS if (value := _line(claims.get(each)))), None)
+    if claims.get("email_verified") is False and user == _line(claims.get("email")):
         # An unverified address may be another person's; the mail server decides by the token anyway.
         user = None
-    return Identity(user=user and user.strip(), name=name)
+    return Identity(user=user, name=name)
+
+
+def _line(value: object) -> str:
+    """A claim that may stand in a login and in a header; empty for another one."""
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    return text if text.isprintable() and len(text) <= LONGEST_CLAIM else ""
 
 
 _USER_MEMBERS = ("email", "default_email", "preferred_username", "upn")

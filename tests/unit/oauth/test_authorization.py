@@ -213,6 +213,11 @@ def test_who_signed_in() -> None:
 
     assert of() == Identity(user="ann@example.com", name="Ann")
     assert of(aud=["other", "id"]) == of()
+    # No more of a claim than may stand in a login and in a header.
+    assert of(email="a\x01auth=Bearer x@example.com", upn="ann@example.com", name="Ann\u00a0\n Lee ") == Identity(
+        user="ann@example.com", name="Ann Lee"
+    )
+    assert of(email=f"{'a' * 256}@example.com", name="\x1b[2J") == Identity(user=None)
     assert of(email_verified=False) == Identity(user=None, name="Ann")
     for wrong in (
         {"iss": "https://evil.example"},
