@@ -243,10 +243,7 @@ class Keeper:
     def _token(self) -> Token | None:
         grant = self._grant
         now = self._world.now()
-        if self._is_lone() and grant.expires is not None:
-            usable = now < grant.expires
-        else:
-            usable = grant.usable_at(now)
+        usable = now < grant.expires if self._is_lone() and grant.expires is not None else grant.usable_at(now)
         if grant.access_token is None or not usable:
             return None
         return Token(grant.user, grant.access_token, grant.expires)
