@@ -28,7 +28,7 @@ from engine.oauth.assertions import service_key
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.keeper import Token
 from engine.oauth.keepers import OAuth
-from engine.oauth.sign_in_page import BUSY, LATER, fault_of_page
+from engine.oauth.sign_in_page import BAD_SCOPES, BUSY, LATER, fault_of_page
 from engine.oauth.unanswered import AGAIN
 from engine.sasl import Credentials
 from engine.schema.oauth2 import NEEDED, VerifyStep, on_the_wire
@@ -134,14 +134,12 @@ class AppCheck:
         except TokenError as error:
             if not self._has_answered(error):
                 return False
-            status, url = error.status or 0, error.request.get("url", "")
             if error.trouble is Trouble.GRANT_GONE:
                 self._note("client", None)
+            elif error.error is None:
+                self._fail("client", *_no_endpoint(error))
             elif error.whole_app or error.error == "unauthorized_client":
                 self._fail("client", f"{error}.", error.hint)
-            elif error.error is None:
-                hint = "Check tokenUrl, or the issuer that names it: nothing there speaks OAuth2."
-                self._fail("client", f"{url} is no token endpoint: it answered {status} without an error.", hint)
             else:
                 self._skip("client", f"The provider did not say; it answered: {error}.")
         else:
@@ -215,7 +213,9 @@ class AppCheck:
                 self._fail("client", f"{error}.", error.hint)
             elif not self._has_answered(error):
                 self._skip("client", _NOT_ASKED)
-            elif error.whole_app or (error.error == "unauthorized_client" and app.of.grant == "client_credentials"):
+            elif error.error is None:
+                self._fail("client", *_no_endpoint(error))
+            elif not self._is_about_mailbox(error):
                 self._fail("client", f"{error}.", error.hint)
             else:
                 self._note("client", None)
@@ -232,6 +232,12 @@ class AppCheck:
         if mailbox is not None:
             self._token = Token(mailbox, tokens.access_token, None)
         self._note("scopes", f"A token was issued for {', '.join(mail_scopes(app))}.")
+
+    def _is_about_mailbox(self, error: TokenError) -> bool:
+        """Whether a refusal is about what the app may open, so that the app itself is accepted."""
+        if error.trouble is Trouble.GRANT_GONE or error.error in BAD_SCOPES:
+            return True
+        return self._app.of.grant == "jwt_bearer" and not error.whole_app
 
     async def _log_in(self) -> None:
         token = self._token
@@ -322,6 +328,12 @@ class AppCheck:
 def _way_out(error: TokenError) -> str | None:
     """Its hint for a check, after which nothing is asked again."""
     return error.hint and error.hint.removesuffix(AGAIN).strip()
+
+
+def _no_endpoint(error: TokenError) -> tuple[str, str]:
+    """What an answer is that no token endpoint gives, and what to do."""
+    text = f"{error.request.get('url', '')} is no token endpoint: it answered {error.status} without an error."
+    return text, "Check tokenUrl, or the issuer that names it: nothing there speaks OAuth2."
 
 
 def _wrong_key(text: str) -> str | None:

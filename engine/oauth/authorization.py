@@ -23,6 +23,8 @@ from engine.oauth.providers import Endpoints
 
 LIFETIME = 3600.0
 """Seconds within which the callback must arrive."""
+REMEMBERED = 86_400.0
+"""Seconds for which a sign-in and its browser are remembered, so that a callback that comes too late is told why."""
 LONGEST_CLAIM = 256
 """Most characters of an address or a name that a provider says; a registration may have no longer one."""
 CLOCK_SKEW = 300.0
@@ -137,7 +139,7 @@ def check_granted(app: App, tokens: Tokens) -> None:
     if missing:
         raise CallbackRefused(
             "missing_scope",
-            f"{app.of.name} was not allowed to give access to the mail ({', '.join(missing)}). Sign in again and leave "
+            f"{app.called} was not allowed to give access to the mail ({', '.join(missing)}). Sign in again and leave "
             "every box ticked.",
         )
 
@@ -150,7 +152,7 @@ def check_lasting(app: App, tokens: Tokens) -> None:
     if tokens.refresh_token is None and tokens.expires_in is not None:
         raise CallbackRefused(
             "missing_scope",
-            f"{app.of.name} gave access for {_length(tokens.expires_in)} only (no refresh token). The operator of this "
+            f"{app.called} gave access for {_length(tokens.expires_in)} only (no refresh token). The operator of this "
             "service has the app ask for lasting access, mostly by the scope offline_access",
         )
 

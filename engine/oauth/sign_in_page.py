@@ -18,7 +18,7 @@ from engine.oauth.errors import Trouble, hint_of, trouble_of
 About = Literal["client", "redirect", "scopes", "passing"]
 _BAD_REDIRECT = ("redirect_uri_mismatch", "invalid_redirect_uri", "redirect_uri did not match")
 _UNKNOWN_CLIENT = ("invalid_client", "deleted_client", "disabled_client", "unauthorized_client")
-_BAD_SCOPES = ("invalid_scope", "invalid_resource", "invalid_target")
+BAD_SCOPES = ("invalid_scope", "invalid_resource", "invalid_target")
 BUSY = ("temporarily_unavailable", "server_error")
 _MICROSOFT = re.compile(r"AADSTS(\d{5,7}):\s*([^<\"\\]{0,300})")
 _REDIRECT_CODES = frozenset({50011, 500113, 500117, 900971})
@@ -47,7 +47,7 @@ def fault_of_page(status: int, location: str, body: bytes, redirect_url: str, pr
     if failed and (error := next((each for each in _UNKNOWN_CLIENT if each in said), None)) is not None:
         text = f"The sign-in page does not know the client: {error}."
         return PageFault("client", text, "Check clientId, and that the app is enabled at the provider.")
-    if failed and (error := next((each for each in _BAD_SCOPES if each in said), None)) is not None:
+    if failed and (error := next((each for each in BAD_SCOPES if each in said), None)) is not None:
         return PageFault("scopes", f"The sign-in page refuses the scopes: {error}.", _hint(provider, error))
     if status == 429 or status >= 500:
         return PageFault("passing", f"The sign-in page answered {status}.", LATER)
@@ -65,7 +65,7 @@ def _sent_back(location: str, provider: str) -> PageFault | None:
         return None
     described = " ".join(given.get("error_description", "").split())[:300]
     text = f"The sign-in page sends everyone back at once: {error}{f': {described}' if described else ''}."
-    if error in _BAD_SCOPES:
+    if error in BAD_SCOPES:
         return PageFault("scopes", text, _hint(provider, error))
     if error in BUSY:
         return PageFault("passing", text, LATER)

@@ -78,7 +78,7 @@ _SERVICE_KEY = (
     "Google service account: its private key in PEM form, or the whole JSON key file; sealed, and never shown. Absent: "
     "none."
 )
-_EXTRA = "Scopes to request besides the usual ones. Absent: none."
+_EXTRA = "Scopes beside the usual ones. `oidc`: those for mail; a sign-in without one of them is refused. Absent: none."
 _SKIP = "Usual scopes not to request, in full or by their last part (`SMTP.Send`). Absent: none."
 _PROJECT = "Google: the project's id; stored, but not used. Absent: none."
 _WORKSPACE = "Google: whether only Workspace accounts may sign in."

@@ -165,6 +165,8 @@ async def test_a_service_account_is_tested_without_a_mailbox(autojump_clock: tri
         ("invalid_grant", "Invalid email or User ID", "scopes"),
         ("invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes)", "client"),
         ("invalid_grant", "Invalid JWT Signature.", "client"),
+        ("invalid_client", "The OAuth client was not found.", "client"),
+        ("invalid_scope", "Invalid OAuth scope or ID token audience provided.", "scopes"),
     ],
 )
 async def test_what_google_refuses_a_service_account_is_shown_at_its_step(
@@ -174,6 +176,26 @@ async def test_what_google_refuses_a_service_account_is_shown_at_its_step(
     steps = await checked(service_app(), wire, "ann@example.com")
     assert [id for id, step in steps.items() if step["status"] == "fail"] == [failed]
     assert steps["reachable"]["status"] == "ok" and steps[failed]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed", "hint"),
+    [
+        (said(200, b"<html>"), "client", "tokenUrl"),
+        (said(400, {"error": "invalid_request", "error_codes": [90002]}), "client", "authority"),
+        (said(400, {"error": "invalid_scope", "error_codes": [70011]}), "scopes", "extraScopes"),
+        (said(400, {"error": "unauthorized_client", "error_codes": [700016]}), "client", "clientId"),
+    ],
+)
+async def test_what_microsoft_refuses_an_app_that_speaks_for_itself(
+    answer: Said, failed: str, hint: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    app = msgspec.structs.replace(
+        APP, provider="outlookService", authority="t", endpoints=Endpoints(token=f"{ISSUER}/token")
+    )
+    steps = await checked(app, Scripted({"/token": answer}), "ann@example.com")
+    assert [id for id, step in steps.items() if step["status"] == "fail"] == [failed]
+    assert hint in steps[failed]["hint"]
 
 
 def google(error: str) -> str:

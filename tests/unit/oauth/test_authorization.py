@@ -29,6 +29,7 @@ REDIRECT = "https://mail.example.com/oauth"
 NOW = 1_800_000_000.0
 GMAIL = App(id="g", provider="gmail", name="Gmail", client_id="id", client_secret="s")
 OUTLOOK = App(id="o", provider="outlook", name="Outlook", client_id="id", client_secret="s")
+OIDC = App(id="c", provider="oidc", name="Own", client_id="id", extra_scopes=("mail", "profile"))
 
 
 def begun(app: App = GMAIL, **more: Any) -> tuple[dict[str, str], Pending]:
@@ -109,6 +110,9 @@ def test_scopes_left_out_and_added() -> None:
         (OUTLOOK, ("IMAP.AccessAsUser.All", "SMTP.Send"), 0),
         (OUTLOOK, ("https://outlook.office.com/IMAP.AccessAsUser.All",), 1),
         (OUTLOOK, (), 2),
+        (OIDC, ("openid", "email", "offline_access"), 1),
+        (OIDC, ("mail",), 0),
+        (OIDC, None, 0),
     ],
 )
 def test_scopes_that_were_not_granted(app: App, granted: tuple[str, ...] | None, missing: int) -> None:
