@@ -75,7 +75,7 @@ def not_connected(reason: NotConnected) -> Response:
         _STATUS.get(reason.error, 400),
         title=_TITLES.get(reason.error, _TITLES["server_error"]),
         text=_sentence(reason),
-        more="" if reason.again is not None else _NEW_LINK,
+        more="" if reason.again is not None or reason.error == "invalid_state" else _NEW_LINK,
         again=reason.again,
     )
 
