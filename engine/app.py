@@ -26,11 +26,12 @@ from engine.api.app import make_app
 from engine.api.context import Context
 from engine.assembly import Engine, assemble, read_certificates
 from engine.config import Config
-from engine.edge.listener import listen
+from engine.edge.listener import listen, listen_at
 from engine.errors import EngineError, StorageFailed, leaves
 from engine.http.control_requests import Started
 from engine.http.server import serve_http, url_of
 from engine.log import to_stderr as log_to_stderr
+from engine.metrics.own_port import CONNECTIONS, make_metrics_app
 from engine.msa.door import Listeners as DoorListeners
 from engine.oauth.secret_expiry import SecretExpiry
 from engine.queue.restored_backup import Releases
@@ -118,6 +119,10 @@ async def run(
         context, registry = engine.context, engine.context.registry
         # Listen before anything runs, so that for a port in use the error is the only log line.
         listener = listen(config.http) if http else None
+        metrics = config.metrics
+        for_prometheus = None
+        if http and metrics.port:
+            for_prometheus = listen_at(metrics.host, metrics.port, "metrics.port", config.http.write_timeout)
         door_listeners = None
         if http and context.door is not None:
             door_listeners = DoorListeners(config.msa, certificates.get("msa"))
@@ -153,6 +158,17 @@ async def run(
                     context.started.urls = await nursery.start(serve_api)
                     if started is not None:
                         await _invite(context)
+                if for_prometheus is not None:
+                    serve_metrics = partial(
+                        serve_http,
+                        make_metrics_app(context.metrics),
+                        config.http,
+                        stop=context.stopping,
+                        listener=for_prometheus,
+                        connections=CONNECTIONS,
+                    )
+                    (url,) = await nursery.start(serve_metrics)
+                    log.info("Prometheus reads %s/metrics", url)
                 if context.door is not None and door_listeners is not None:
                     await nursery.start(context.door.run, door_listeners, context.stopping)
                     context.started.urls = [*context.started.urls, *door_listeners.urls()]

@@ -228,6 +228,7 @@ async def assemble(
                 refreshes=oauth.requests.refreshes,
                 calls=calls,
                 streams=share,
+                certificates=certificates,
                 door=door,
                 stopping=stopping,
             )

@@ -183,6 +183,17 @@ class Msa(Section, frozen=True):
         yield from _too_small(self, "connections", "connections_per_address", "max_message", "timeout", "login_timeout")
 
 
+class MetricsConfig(Section, frozen=True):
+    """`[metrics]`: a port of its own for Prometheus, which needs no token."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+
+    def faults(self) -> Iterator[str]:
+        if not 0 <= self.port <= 65535:
+            yield f"port must be between 0 and 65535, not {self.port}"
+
+
 class Imap(Section, frozen=True):
     """`[imap]`: sessions with the accounts' IMAP servers."""
 
@@ -304,6 +315,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue: Queue = Queue()
     smtp: Smtp = Smtp()
     msa: Msa = Msa()
+    metrics: MetricsConfig = MetricsConfig()
     imap: Imap = Imap()
     network: Network = Network()
     webhooks: WebhooksConfig = WebhooksConfig()

@@ -46,13 +46,15 @@ async def serve_http(
     control: socket.socket | None = None,
     listener: trio.SocketListener | None = None,
     certificate: Certificate | None = None,
+    connections: int | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` until `stop` is set, then return within about two seconds, whatever clients do.
 
     Callers on the listening socket `control` count as the engine's owner (`control_requests.py`). `listener` is a
-    socket from `listen`, opened here if it is None; with a `certificate` it speaks TLS. `task_status` gets the list of
-    URLs, with the real port for port 0. Raises `ConfigError` if it cannot listen. Cancelled: connections are aborted.
+    socket from `listen`, opened here if it is None; with a `certificate` it speaks TLS. `connections` is the most at
+    once, where that is less than the descriptors allow. `task_status` gets the list of URLs, with the real port for
+    port 0. Raises `ConfigError` if it cannot listen. Cancelled: connections are aborted.
     """
     app.config["BODY_TIMEOUT"] = config.body_timeout
     app.config["MAX_CONTENT_LENGTH"] = config.max_body
@@ -60,6 +62,8 @@ async def serve_http(
     listener = listener or listen(config)
     options, owners = _options(config), _options(config)
     options.certificate = certificate
+    if connections is not None:
+        options.crowd.most = min(options.crowd.most, connections)
     wrapped, context = ASGIWrapper(app), WorkerContext(None)
     lifespan = Lifespan(wrapped, options, {})
 
@@ -74,17 +78,17 @@ async def serve_http(
         around.start_soon(owners.incidents.run)
         await around.start(lifespan.handle_lifespan)
         await lifespan.wait_for_startup()
-        async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as serving:
             async with trio.open_nursery() as accepting:
-                await accepting.start(accept, listener, serve, options.crowd, connections)
+                await accepting.start(accept, listener, serve, options.crowd, serving)
                 if control is not None:
                     door = trio.SocketListener(trio.socket.from_stdlib_socket(control))
-                    await accepting.start(accept, door, serve_owner, owners.crowd, connections)
+                    await accepting.start(accept, door, serve_owner, owners.crowd, serving)
                 task_status.started([url_of(listener, tls=certificate is not None)])
                 await stop.wait()
                 accepting.cancel_scope.cancel()
             await context.terminated.set()
-            connections.cancel_scope.deadline = trio.current_time() + GRACE
+            serving.cancel_scope.deadline = trio.current_time() + GRACE
         options.crowd.spare.close()
         owners.crowd.spare.close()
         await lifespan.wait_for_shutdown()

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 import trustme
@@ -42,10 +43,12 @@ def engine(tmp_path: Path) -> Iterator[EngineProcess]:
 def test_https(engine: EngineProcess, tmp_path: Path) -> None:
     put(tmp_path, FIRST)
     AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    (smtp_port,) = free_ports(1)
+    smtp_port, metrics_port = free_ports(2)
     for section in ("HTTP", "MSA"):
         engine.configure(**{f"ENGINE_{section}__CERT": "cert.pem", f"ENGINE_{section}__KEY": "key.pem"})
-    engine.configure(ENGINE_MSA__ENABLED="true", ENGINE_MSA__PORT=str(smtp_port))
+    engine.configure(
+        ENGINE_MSA__ENABLED="true", ENGINE_MSA__PORT=str(smtp_port), ENGINE_METRICS__PORT=str(metrics_port)
+    )
     engine.trust = ssl.create_default_context(cafile=tmp_path / "ca.pem")
     engine.start()
     url = f"https://{HOST}:{engine.port}"
@@ -67,6 +70,11 @@ def test_https(engine: EngineProcess, tmp_path: Path) -> None:
         engine.command(*asked)
     assert "its certificate is not accepted" in refused.value.stderr and "--ca names" in refused.value.stderr
     assert "where an engine answers" in engine.command("doctor").stdout
+
+    # Prometheus: by a port of its own, in plain HTTP and without a token.
+    assert f"Prometheus reads http://{HOST}:{metrics_port}/metrics" in engine.log
+    with urlopen(f"http://{HOST}:{metrics_port}/metrics") as scraped:
+        assert b'\nmailbox_engine_certificate_ends_seconds{port="msa"} 3' in scraped.read()
 
     # A renewed certificate, and one that cannot be used.
     def shown() -> list[str]:
