@@ -202,10 +202,12 @@ class Visit:
 
     @property
     def is_secure(self) -> bool:
-        """Whether the browser came by TLS, as it says itself, or the proxy before us."""
+        """Whether the browser came by TLS: to us, or as it says itself, or the proxy before us."""
         headers = self.asked.headers
-        return headers.get("x-forwarded-proto", "").startswith("https") or headers.get("origin", "").startswith(
-            "https:"
+        return (
+            self.asked.is_tls
+            or headers.get("x-forwarded-proto", "").startswith("https")
+            or headers.get("origin", "").startswith("https:")
         )
 
     def url(self, path: str) -> str:
