@@ -24,5 +24,5 @@ _RANKS = tuple(Role)
 
 
 def role_of(stored: str) -> Role:
-    """The role as it is stored; one that is not known here may only look."""
+    """The stored role; an unknown one may only read."""
     return Role(stored) if stored in _RANKS else Role.READER

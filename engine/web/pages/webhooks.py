@@ -1,4 +1,4 @@
-"""`/admin/settings/webhooks`: the webhook of the settings, what becomes of its events, and the further endpoints."""
+"""`/admin/settings/webhooks`: the webhook of the settings, what happened to its events, and the other endpoints."""
 
 from __future__ import annotations
 
