@@ -156,7 +156,7 @@ def capability() -> Command:
 
 
 def noop() -> Command:
-    """NOOP: gives the server the occasion to report news."""
+    """NOOP: lets the server report news."""
     return Command(name="NOOP")
 
 

@@ -42,7 +42,7 @@ class ImapEnvelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_envelope(node: Node) -> ImapEnvelope | None:
-    """The envelope in a tree; None if there is none. With other than ten members, it is read as far as possible."""
+    """The envelope in a tree; None if there is none. If it does not have ten members, it is read as far as possible."""
     if not isinstance(node, list) or not node:
         return None
     members = _aligned(node)

@@ -91,7 +91,7 @@ class ImapReader(ImapConnection):
         return not self._refusals.refuses(self._server, UNSEEN)
 
     def refuses_unseen_parts(self) -> None:
-        """Remember that the server does not take that."""
+        """Remember that the server refuses that."""
         self._refusals.refused(self._server, UNSEEN)
 
     async def fetch_each(
@@ -225,7 +225,7 @@ class ImapReader(ImapConnection):
                 return
 
     async def _has(self, uid: int) -> bool:
-        """Whether there is such a message in the mailbox."""
+        """Whether the mailbox contains such a message."""
         return any(one.uid == uid for one in await self.fetch(((uid, uid),), ("UID",)))
 
 

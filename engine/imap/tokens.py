@@ -83,7 +83,7 @@ class Tokenizer:
 
     @property
     def missing(self) -> int:
-        """Octets still missing of a literal that has begun."""
+        """How many octets of the current literal are still missing."""
         return 0 if self._literal is None else max(self._literal - len(self._buffer), 0)
 
     def feed(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The subject of a reply or a forward: one prefix, and none where the original has one, in any language."""
+"""The subject of a reply or a forward: one prefix, unless the original has one already, in any language."""
 
 from __future__ import annotations
 
