@@ -54,7 +54,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Details(msgspec.Struct, frozen=True):
-    """What is kept with a token and decides nothing: whom it is for, from where it was issued, its issuer's notes."""
+    """What is stored with a token but decides nothing: whom it is for, from where it was issued, its issuer's notes."""
 
     ip: str | None = None
     remote_address: str | None = None
@@ -126,7 +126,7 @@ def valid(db: sqlite3.Connection, hash_: str, now: float) -> Token | None:
 
 
 def details(db: sqlite3.Connection, token: Token) -> Details:
-    """What is kept with a token."""
+    """The details of a token."""
     row = db.execute(f"SELECT {_DETAILS} FROM token WHERE hash = ?", (token.hash,)).fetchone()
     return Details(*row) if row else NO_DETAILS
 
