@@ -178,7 +178,7 @@ class OAuthProvider:
             raise OAuthRefused("invalid_client", "the client is unknown or its secret is wrong", 401)
 
     def expire(self, token: str) -> None:
-        """An access token is good no more, whatever was said of it."""
+        """Make an access token invalid, whatever lifetime was announced."""
         family, generation, _ = self._access[token]
         self._access[token] = (family, generation, self._world.now())
 

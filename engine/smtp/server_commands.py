@@ -1,7 +1,7 @@
 """The commands of an SMTP client with their parameters, on the server's side. Pure.
 
 RFC 5321; 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 3461 (DSN), 4954 (AUTH of MAIL, which is ignored). What cannot
-be read raises `Refused` with the reply. Whether an address can exist is for the owner to decide.
+be parsed raises `Refused` with the reply. The owner decides whether an address can exist.
 """
 
 from __future__ import annotations

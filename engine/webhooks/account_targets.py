@@ -1,8 +1,8 @@
 """Where the endpoint of the settings posts the events of each account: to the account's own URL, or to the one of all.
 
-An account may have headers of its own too. What was set with a token for that account alone is *bound*: a URL that is
-bound gets neither the operator's headers nor the signature of the settings, which are secrets of the operator, and no
-private address; headers that are bound never replace the operator's.
+An account may have headers of its own too. What was set with a token for that account alone is *bound*. A bound URL may
+not lead to a private address, and gets neither the operator's headers nor the signature of the settings, which are
+secrets of the operator. Bound headers never replace the operator's.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class AccountTargets:
         return self._targets.get(account, self.of_all)
 
     def configure(self, url: str | None, headers: Headers, secret: str | None) -> None:
-        """Set what the operator has set for all accounts."""
+        """Apply the settings for all accounts."""
         self._url, self._headers, self._secret = url, headers, secret
         self.of_all = self._parsed(url, None) if url else None
         for account in self._accounts:
@@ -63,7 +63,7 @@ class AccountTargets:
         return {part for part in parts if account in self._bound[part]}
 
     async def bind(self, account: str, parts: Iterable[webhooks.Bound], bound: Collection[webhooks.Bound]) -> bool:
-        """Store that of an account's `parts` exactly these are bound; return whether that is a change."""
+        """Store which of an account's `parts` are bound; return whether that is a change."""
         changed = [part for part in parts if (part in bound) != (account in self._bound[part])]
         if not changed:
             return False
@@ -79,7 +79,7 @@ class AccountTargets:
         return True
 
     def unbind(self, account: str) -> None:
-        """Forget what is bound, as the account was removed, and what is stored of it with it."""
+        """Forget what is bound of a removed account; its rows are gone with it."""
         for accounts in self._bound.values():
             accounts.discard(account)
 

@@ -55,7 +55,7 @@ _IN_INBOX = (
 
 
 class _Dated(msgspec.Struct):
-    """Of an event, when it happened."""
+    """The date of an event."""
 
     date: str
 
