@@ -37,7 +37,7 @@ from engine.world import World
 PYTHON = (3, 11)
 HEALTH_TIMEOUT = 3.0  # seconds
 SHOWN = 5
-"""Most accounts, or apps, that a finding names."""
+"""Maximum accounts, or apps, that a finding names."""
 SECRETS_SOON = 30 * 86_400.0  # seconds
 
 _HOW_TO_MAKE_ONE = (

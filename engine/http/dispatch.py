@@ -58,7 +58,7 @@ RequestT = TypeVar("RequestT", bound=Request)
 log = logging.getLogger("engine.http")
 
 CLIENT_LEFT = 499
-"""The status that counts where a client left before its answer, or the engine stopped: none was sent."""
+"""The status counted if the client left before its answer, or the engine stopped: none was sent."""
 
 
 class Front(msgspec.Struct, frozen=True):

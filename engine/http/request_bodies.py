@@ -24,7 +24,7 @@ from engine.heavy_work import HeavyWork
 from engine.world import World
 
 OTHER_BODIES = 1024**2
-"""Most bytes in the body of an operation that takes no attachments."""
+"""Maximum bytes in the body of an operation that takes no attachments."""
 GO_ON = "go_on"
 """Key in the state of a request's scope: the function that sends `100 Continue`."""
 SMALL = 64 * 1024

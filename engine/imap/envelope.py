@@ -12,7 +12,7 @@ from engine.imap.nodes import Node, octets
 
 MEMBERS = 10
 _MADE_UP = (b"MISSING_MAILBOX", b"MISSING_DOMAIN", b"INVALID_ADDRESS", b".MISSING-HOST-NAME.", b".SYNTAX-ERROR.")
-"""What Dovecot and UW IMAP say in place of the half of an address that a header lacks. Nobody can be reached there."""
+"""What Dovecot and UW IMAP send for the half of an address that the header lacks. No mail can reach it."""
 
 
 class EnvelopeAddress(msgspec.Struct, frozen=True):

@@ -22,13 +22,13 @@ from engine.imap.uid_sets import Ranges, below, chunks, expanded, written
 FETCH_SECONDS = 300.0
 """Time limit for a FETCH or SEARCH that may concern many messages."""
 MESSAGES_AT_ONCE = 500
-"""Most messages in one FETCH if the server cannot say what changed."""
+"""Maximum messages in one FETCH if the server cannot say what changed."""
 CHANGEDSINCE = "CHANGEDSINCE"
 """Remembered apart from CONDSTORE, although part of it: SELECT may accept CONDSTORE while FETCH refuses this."""
 IDS = "message ids"
 """Remembered apart from X-GM-EXT-1 and OBJECTID, which mean more than these items of a FETCH."""
 UNSEEN = "parts unseen"
-"""Remembered of servers that refuse to tell a part which a message may not have."""
+"""Remembered for servers that refuse requests for a part that a message may not have."""
 DOWNLOAD_BYTES = 256 * 1024
 """Octets of a section that are requested at a time."""
 

@@ -22,7 +22,7 @@ class Words(NamedTuple):
 
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-"""In English, the only language here whose readers take numbers in different orders."""
+"""In English, the only language here whose readers disagree about the order of numbers in a date."""
 
 _TABLE = """
 en | {d} {mon} {y} at {time} | On {date}, {name} wrote: | Forwarded message | From | Date | Subject | To | Cc

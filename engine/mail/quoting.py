@@ -21,7 +21,7 @@ from engine.mail.replying import Action, Original
 from engine.mail.web_safe import text_as_html, web_safe
 
 MOST_ADDRESSES = 50
-"""Most addresses of a field that are shown above a forwarded message."""
+"""Maximum addresses of a field that are shown above a forwarded message."""
 _BLOCKQUOTE = '<blockquote type="cite" style="margin:0 0 0 .8ex;border-left:1px solid #ccc;padding-left:1ex">'
 
 

@@ -16,7 +16,7 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _BARE_ID = re.compile(r"[!-;=?A-~]{1,450}@[!-;=?A-~]{1,450}")
 """An id whose program forgot the brackets; other programs add them, too."""
 MOST_REFERENCES = 50
-"""Most ids in References; of more, the first and the last ones are kept (RFC 5537 section 3.4.4)."""
+"""Maximum ids in References; of more, the first and the last ones are kept (RFC 5537 section 3.4.4)."""
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):

@@ -440,7 +440,7 @@ class Submit(Content, frozen=True, kw_only=True):
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A message needs a recipient; one that comes whole may name it. What is wrong by itself has its own error."""
+        """A message needs a recipient; a raw one may name it itself. A fault of one member has its own error."""
         if (entries := get("mail_merge")) is not UNSET:
             if entries == ():
                 yield "mailMerge", "must contain at least 1 items"

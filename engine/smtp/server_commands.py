@@ -18,7 +18,7 @@ _MAIL = re.compile("FROM:" + _PATH, re.IGNORECASE)
 _RCPT = re.compile("TO:" + _PATH, re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s@].*@[^\s@]+", re.DOTALL)
 _SOURCE_ROUTE = re.compile(r"(?:@[^\s,:@]+,?)+:")
-"""RFC 5321 section 4.1.1.3: to be accepted, and ignored."""
+"""RFC 5321 section 4.1.1.3: accepted, and ignored."""
 _SIZE = re.compile(r"[0-9]{1,20}")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2}){1,100}")
 _ORIGINAL = re.compile(r"[A-Z0-9-]{1,40};\S{1,500}", re.IGNORECASE)

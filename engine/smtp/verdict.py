@@ -68,7 +68,7 @@ _MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
 _ABOUT_THE_LOGIN = re.compile(
     r"SmtpClientAuthentication is disabled|Basic authentication is not supported", re.IGNORECASE
 )
-"""What Microsoft may say of a login at any stage."""
+"""What Microsoft may say about a login at any stage."""
 _EXPIRED = re.compile("AccessTokenExpired", re.IGNORECASE)
 """Microsoft's word for a login whose token ended meanwhile, with whatever code."""
 _LOGIN_CODES = frozenset({530, 535})

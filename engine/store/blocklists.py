@@ -17,7 +17,7 @@ from engine.store.writer import Tx
 Db = sqlite3.Connection | Tx
 FOR_ALL = ""
 LONGEST_AGENT = 1024
-"""Most characters of a user agent that are kept."""
+"""Maximum characters of a user agent that are kept."""
 _COLUMNS = (
     "list, scope, recipient, account, message_id, source, reason, remote_address, user_agent, created"  # of `Entry`
 )

@@ -17,9 +17,9 @@ from engine.model.message_states import ENDED, State
 from engine.store import messages
 
 _LAST = chr(0x10FFFF)
-"""After every character that an address has."""
+"""Sorts after every character of an address."""
 FEW = 5000
-"""Messages with a recipient, up to which they are looked up one by one; more are compared with all that match."""
+"""Up to this many messages to a recipient are looked up one by one; more are compared with all that match."""
 _OPEN = tuple(state for state in State if state not in ENDED)
 _INDEXES = {
     (False, False): "message_open_by_state",
@@ -27,7 +27,7 @@ _INDEXES = {
     (True, False): "message_ended_newest",
     (True, True): "message_ended_by_state",
 }
-"""Which index has the messages, by whether they have ended, and whether those of one account are wanted."""
+"""The index to use, by whether the messages have ended, and whether those of one account are requested."""
 
 
 class Counts(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ Db = sqlite3.Connection | Tx
 class PersonRow(msgspec.Struct, frozen=True):
     """One person. `password` and `totp` are None if there is none; `totp_step` is the step of the last code used.
 
-    `subject` is the issuer and the subject of someone who signs in at a provider.
+    `subject` is the issuer and the subject of a person who signs in at a provider.
     """
 
     id: int

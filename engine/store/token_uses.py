@@ -15,7 +15,7 @@ from engine.store.tokens import ID_LENGTH
 from engine.store.writer import Tx
 
 MOST = 200
-"""The most requests kept of one token."""
+"""The maximum requests kept of one token."""
 DAYS = 7
 _SECONDS = DAYS * 86_400.0
 

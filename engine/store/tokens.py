@@ -27,7 +27,7 @@ _DETAILS = "ip, remote_address, metadata"
 ID_LENGTH = 12
 SCOPES = ("api", "smtp", "metrics", "mcp", "oauth-token", "*")
 """The scopes: `api` for the requests of the API, `smtp` for the SMTP door, `metrics` for the metrics, `mcp` for agents
-(nothing asks for it yet), `oauth-token` for accounts' access tokens, `*` for everything, including future scopes.
+(no operation requires it yet), `oauth-token` for accounts' access tokens, `*` for everything, including future scopes.
 """
 
 

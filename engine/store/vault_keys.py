@@ -34,7 +34,7 @@ SIZE = 32
 _OFFER = ".key.offer."
 _RESTORE = "restore the right one, from a backup"
 LONGEST = 4096
-"""Most octets read from a key file."""
+"""Maximum octets read from a key file."""
 
 
 class Keys(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from engine.store.writer import Tx
 IDLE = 12 * 3600.0
 """Seconds without a visit after which a session has ended."""
 PER_PERSON = 50
-"""Most sessions of one person; a new one replaces the one that was seen longest ago."""
+"""Maximum sessions of one person; a new one replaces the one that was seen longest ago."""
 _COLUMNS = "hash, person, created, seen, address, agent"
 
 Db = sqlite3.Connection | Tx

@@ -28,7 +28,7 @@ from engine.web.page import ROOT
 from engine.web.visit import Visit
 
 SHOWN = 5
-"""Of each kind, this many by name; the rest is a number with a link to the list."""
+"""Of each kind, this many are named; the rest is a number with a link to the list."""
 COUNTED_SECONDS = 10.0
 SECRETS_SOON = 30 * 86_400.0
 WEBHOOKS = "/admin/settings/webhooks"

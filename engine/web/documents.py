@@ -41,11 +41,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Reference": ("api", "events", "errors", "metrics", "config", "differences"),
     "Background": ("lifecycle", "reliability", "simulation", "design"),
 }
-"""The documents by purpose, in the order in which they are listed. A test says that none is left out."""
+"""The documents by purpose, in the order in which they are listed. A test checks that none is left out."""
 FILES = frozenset({"grafana.json"})
-"""What is no document and is handed out as it is."""
+"""Files that are not documents and are served unchanged."""
 _CUT = {"api": frozenset({"in-general", "operations"})}
-"""The documents whose sections are pages of their own, but for these."""
+"""The documents whose sections are pages of their own, except these sections."""
 _LINK = re.compile(r"(?:\.\./)?(?P<name>[a-z0-9-]+)\.(?:md|toml)(?:#(?P<anchor>.*))?")
 _CONFIG = "# Configuration\n\nEvery key, with its default.\n\n```toml\n{}```\n"
 

@@ -38,7 +38,7 @@ from engine.web.form_registration import Connecting, register
 from engine.web.rendering import page
 
 MOST_PROBES = 50
-"""Most look-ups of servers and logins with one link."""
+"""Maximum look-ups of servers and logins with one link."""
 
 
 async def answer(context: Context, link: FormLink, asked: PageRequest, apps: tuple[App, ...]) -> Response:

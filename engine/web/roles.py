@@ -9,7 +9,7 @@ class Role(StrEnum):
     """A role; each may do what the ones after it may."""
 
     OWNER = "owner"
-    """Everything, also who may sign in, tokens and what leads to secrets."""
+    """Everything, including who may sign in, tokens and what leads to secrets."""
     OPERATOR = "operator"
     """Run the engine: accounts, messages, webhooks, settings."""
     READER = "reader"

@@ -28,7 +28,7 @@ from engine.web.people import People, SignedIn
 PAUSE = 1.0
 TICK = 30.0
 MOST_READ = 200
-"""Most events of which a stream tells one by one; beyond that, all topics have changed."""
+"""Maximum events that a stream examines one by one; beyond that, all topics count as changed."""
 _NOUN = re.compile("[a-z]+")
 _ABOUT_ACCOUNTS = {"authentication", "connect"}
 EVERYTHING = frozenset({"account", "message", "mailbox", "webhook", "export", "list", "track", "data"})

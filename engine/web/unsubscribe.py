@@ -23,7 +23,7 @@ from engine.web.rendering import HEADERS, page, redirect
 
 COME_BACK = "subscribe"
 LONGEST_SHOWN = 320
-"""Most characters of a name or an address that the page shows."""
+"""Maximum characters of a name or an address that the page shows."""
 
 
 async def unsubscribe(context: Context, asked: PageRequest) -> Response:

@@ -66,7 +66,7 @@ class Visit:
         self.query = asked.query
         self.form = asked.form
         self.needed = 0
-        """How many things need someone, as the navigation says."""
+        """How many things need attention, for the navigation."""
         self.who: SignedIn | None = site.people.of(asked.cookies)
         self.text: Texts = texts_of(_language(asked.headers.get("accept-language", "")))
 

@@ -15,7 +15,7 @@ BURST = 20
 REFILL = 60.0
 IN_ALL = 200
 REMEMBERED = 20_000
-"""Most links, and most mails, that are remembered."""
+"""Maximum links, and maximum mails, that are remembered."""
 BURST_LINKS = 3
 """This many links of one mail within `BURST_SECONDS` are too many for a person."""
 BURST_SECONDS = 1.0

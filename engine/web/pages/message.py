@@ -17,7 +17,7 @@ from engine.web.visit import Visit
 
 ONE = PATH + "/{}"
 MOST_RECIPIENTS, MOST_ATTEMPTS, MOST_LINES = 100, 20, 40
-"""What is shown of a message; the API has all of it."""
+"""How much of a message is shown; the API has all of it."""
 UNITS = {"minutes": 60, "hours": 3600, "days": 86_400}
 LONGEST_DAYS = 3650
 _OF_ACCOUNT = ("login", "connection", "smtp", "rateLimit", "paused")

@@ -24,7 +24,7 @@ _OF = {
     "outlookService": (*_CLIENT, "clientSecretExpires", "authority"),
     "oidc": (*_CLIENT, "issuer"),
 }
-"""What is asked for of an app of each provider, in the words of the API; of others, client id and secret."""
+"""The members requested for an app of each provider; for others, client id and secret."""
 _SECRETS = ("clientSecret", "serviceKey")
 _CLEARED = ("redirectUrl", "issuer", "clientSecretExpires")
 """Members that an empty field clears."""

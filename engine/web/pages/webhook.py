@@ -31,7 +31,7 @@ from engine.web.webhook_fields import (
 NEW = "new"
 DEFAULT = "default"
 TO_TRY = 50
-"""So many of the newest events can be chosen for a try."""
+"""At most this many of the newest events can be chosen for trying the expressions."""
 _NEWEST = 2**53
 _SPANS = {"hour": 3600.0, "day": 86_400.0, "week": 7 * 86_400.0}
 _FIELDS = {"url", "description", "events", "accounts", "headers", "filter", "map"}
