@@ -44,9 +44,7 @@ class NotConnected(EngineError):
 
 
 def connected(form: AuthenticationForm, account: str, *, new: bool, here: str | None) -> Response:
-    """Back to the caller with the account; a page where the link leads back to this engine, `here`, whose home is no
-    place for the owner of a mailbox.
-    """
+    """Redirect to the caller with the account, or show a page if the link leads back to this engine (`here`)."""
     if here and form.redirect_url == f"{here.rstrip('/')}/":
         text = "You can close this window."
         return page("message.html", 200, title="Your mailbox is connected", text=text, more="", again=None)
