@@ -36,6 +36,7 @@ from engine.gateways.gateway import RunningGateway
 from engine.gateways.registry import Gateways
 from engine.http.call_counts import CallCounts
 from engine.http.control_requests import Started
+from engine.http.cross_origin import CrossOrigin
 from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
 from engine.metrics.collector import Metrics, Sources
@@ -56,6 +57,7 @@ from engine.queue.clock_correction import ClockCorrection
 from engine.queue.dispatch import Dispatch, lane_limits
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
+from engine.queue.queue_ids import QueueIds
 from engine.queue.recorder import Recorder
 from engine.queue.recovery import recover
 from engine.queue.schedule import Schedule
@@ -140,12 +142,14 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     room = Room(config.http.bodies, Path(config.store.path), world)
     choice = GatewayChoice(gateways.host_of)
     intake = Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at)
+    queue_ids = QueueIds(store.reader, world)
     calls, stopping = CallCounts(), trio.Event()
     submissions = Submissions(
         Composer(bodies.heavy, world),
         References(store, settings, config.http.max_body, room, bodies.heavy, world),
         MailLinks(settings, link_keys, choice, store),
         intake,
+        queue_ids,
         routes,
         lambda: settings.values.delivery_attempts or config.retry.attempts,
         choice,
@@ -158,7 +162,9 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     )
     hand_over = HandOver(submissions, registry.get, ledger.spool, world)
     spool_above = config.store.spool_above
-    door = Door(config.msa, logins, hand_over, ledger.spool, spool_above, world) if config.msa.enabled else None
+    door = (
+        Door(config.msa, logins, hand_over, ledger.spool, spool_above, queue_ids, world) if config.msa.enabled else None
+    )
     context = Context(
         store=store,
         world=world,
@@ -167,6 +173,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         bodies=bodies,
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=wrong_tokens,
+        cross_origin=CrossOrigin(config.http),
         calls=calls,
         stopping=stopping,
         gate=gate,

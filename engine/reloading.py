@@ -25,7 +25,14 @@ from engine.service_manager import ServiceManager
 
 log = logging.getLogger("engine")
 
-LIVE = ("log.level", "http.requests_per_token", "http.streams", "http.streams_per_token")
+LIVE = (
+    "log.level",
+    "http.requests_per_token",
+    "http.streams",
+    "http.streams_per_token",
+    "http.cors_origins",
+    "http.cors_max_age",
+)
 """Keys that are taken over. A lower limit ends nothing that is under way."""
 
 
@@ -52,6 +59,7 @@ class Reloading:
         set_level(config.log.level)
         self._context.requests.limit(None, config.http.requests_per_token)
         self._context.streams.share.limit(config.http.streams, config.http.streams_per_token)
+        self._context.cross_origin.change(config.http)
         self._in_force.update((key, new[key]) for key in taken)
         if left:
             log.warning("the configuration is reloaded, but these keys need a restart: %s", ", ".join(left))

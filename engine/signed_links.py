@@ -8,7 +8,6 @@ signed with either are accepted, so those of an EmailEngine whose secret was tak
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 
 import msgspec
@@ -103,4 +102,5 @@ def as_base64(data: bytes) -> str:
 
 
 def _digest(data: bytes, key: str) -> bytes:
-    return hmac.digest(key.encode(), data, hashlib.sha256)
+    # By name, for OpenSSL does it at once then, in a third of the time.
+    return hmac.digest(key.encode(), data, "sha256")

@@ -16,6 +16,7 @@ import queue
 import random
 import resource
 import socket
+import string
 import threading
 import time
 import uuid
@@ -126,6 +127,10 @@ class World:
     def uuid(self) -> str:
         """A random UUID (RFC 9562 version 4) in its text form."""
         return str(uuid.UUID(bytes=self.token_bytes(16), version=4))
+
+    def letters(self, length: int, alphabet: str = string.ascii_lowercase + string.digits) -> str:
+        """An id of `length` random letters of `alphabet`. Not for secrets."""
+        return "".join(self.random.choice(alphabet) for _ in range(length))
 
     def store_thread(self) -> StoreThread:
         """A dedicated thread for the store; a round trip costs half of what `trio.to_thread` takes."""

@@ -132,13 +132,13 @@ def webhook_receiver() -> Iterator[WebhookReceiver]:
 
 
 @contextlib.contextmanager
-def _starter(folder: Path) -> Iterator[Callable[..., EngineProcess]]:
+def _starter(folder: Path, executed: bool = False) -> Iterator[Callable[..., EngineProcess]]:
     engines: list[EngineProcess] = []
 
     def start(**settings: str) -> EngineProcess:
         own = folder / f"engine-{len(engines)}"
         own.mkdir()
-        engine = EngineProcess(own, **settings)
+        engine = EngineProcess(own, executed=executed, **settings)
         engines.append(engine)
         engine.start()
         return engine
@@ -152,12 +152,13 @@ def _starter(folder: Path) -> Iterator[Callable[..., EngineProcess]]:
 
 
 @pytest.fixture
-def start_engine(tmp_path: Path) -> Iterator[Callable[..., EngineProcess]]:
+def start_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., EngineProcess]]:
     """`start_engine(ENGINE_RETRY__SCHEDULE="1s", ...)` starts an engine process with those settings.
 
-    A traceback in its log fails the test at the end, unless the test has set `engine.crash_expected`.
+    It is forked, or a start of Python where the test is marked `executed`. A traceback in its log fails the test at
+    the end, unless the test has set `engine.crash_expected`.
     """
-    with _starter(tmp_path) as start:
+    with _starter(tmp_path, request.node.get_closest_marker("executed") is not None) as start:
         yield start
 
 

@@ -36,6 +36,7 @@ from engine.http.bearer_tokens import Admitted, Door
 from engine.http.call_counts import CallCounts
 from engine.http.client_address import Addresses
 from engine.http.control_requests import OWNER, Started
+from engine.http.cross_origin import CrossOrigin
 from engine.http.early_refusals import INTERNAL
 from engine.http.edge_log import request_broke
 from engine.http.html_pages import NO_PAGES, Pages, page_view
@@ -74,6 +75,7 @@ class Front(msgspec.Struct, frozen=True):
     bodies: Bodies
     requests: SharedLimit
     wrong_tokens: WrongTokens
+    cross_origin: CrossOrigin
     gate: TokenGate
     ports: Mapping[str, Callable[[], bool]]
     calls: CallCounts
@@ -87,7 +89,7 @@ def make_app(
 
     `tags` are as in `openapi.document`.
     """
-    app = _App("engine", static_folder=None)
+    app = _App("engine", front.cross_origin)
     app.url_rule_class = _Rule
     server.install(app)
     app.url_map.merge_slashes = False
@@ -132,10 +134,18 @@ class _App(QuartTrio):
     """Routes by the path as sent: in the decoded path `%2F` would look like `/`.
 
     A single trailing slash is ignored. Also releases what a request holds once its answer has ended or its client has
-    left.
+    left, and says what pages of other origins may read.
     """
 
+    def __init__(self, name: str, cross_origin: CrossOrigin) -> None:
+        super().__init__(name, static_folder=None)
+        self._cross_origin = cross_origin
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._cross_origin.concerns(scope):
+            if await self._cross_origin.answer_preflight(scope, send):
+                return
+            send = self._cross_origin.marking(scope, send)
         async with AsyncExitStack() as held:
             await self._route({**scope, HELD: held}, receive, send)
 

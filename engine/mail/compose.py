@@ -20,6 +20,7 @@ The tree, without the levels that would be empty:
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -194,7 +195,13 @@ def headed(draft: Draft, content: Content, *, message_id: str, date: float) -> C
 
 def date_of(seconds: float) -> str:
     """The date in the format of RFC 5322 §3.3, in UTC; not by strftime, which depends on the locale."""
-    when = datetime.fromtimestamp(int(seconds), UTC)
+    return _date_of(int(seconds))
+
+
+@functools.lru_cache(maxsize=4)
+def _date_of(seconds: int) -> str:
+    # Cached, since the messages of a merge have the same date.
+    when = datetime.fromtimestamp(seconds, UTC)
     return (
         f"{_DAYS[when.weekday()]}, {when.day:02} {_MONTHS[when.month - 1]} {when.year:04}"
         f" {when.hour:02}:{when.minute:02}:{when.second:02} +0000"

@@ -27,7 +27,7 @@ from engine.msa.handover import HandOver
 from engine.msa.logins import Logins
 from engine.msa.reception import Reception
 from engine.msa.session import WRITE_SECONDS, Client, Counts, DoorSession, SessionParts
-from engine.queue.accept import new_queue_id
+from engine.queue.queue_ids import QueueIds
 from engine.store.bodies import Spool
 from engine.world import World
 
@@ -57,13 +57,21 @@ class Door:
     """The door of one engine. `spool_above` is the size of the largest body outside the spool."""
 
     def __init__(
-        self, config: Msa, logins: Logins, hand_over: HandOver, spool: Spool, spool_above: int, world: World
+        self,
+        config: Msa,
+        logins: Logins,
+        hand_over: HandOver,
+        spool: Spool,
+        spool_above: int,
+        queue_ids: QueueIds,
+        world: World,
     ) -> None:
         self._config = config
         self._logins = logins
         self._hand_over = hand_over
         self._spool = spool
         self._spool_above = spool_above
+        self._queue_ids = queue_ids
         self._world = world
         self._crowd = ConnectionLimit()
         self._crowd.most = min(self._crowd.most, config.connections)
@@ -129,7 +137,7 @@ class Door:
             self._spool,
             self._spool_above,
             self._config.max_message,
-            lambda: new_queue_id(self._world.now(), self._world),
+            lambda: self._queue_ids.new(self._world.now()),
         )
 
     async def _serve(self, stream: trio.SocketStream, parts: SessionParts, *, tls: bool) -> None:

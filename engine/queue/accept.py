@@ -25,18 +25,9 @@ from engine.store.bodies import MessageBody, Spool
 from engine.store.idempotency_keys import Kept
 from engine.store.waiting_changes import Slices
 from engine.store.writer import Store, Tx
-from engine.world import World
 
 SLICE = 50
 """Messages that are inserted at a time: about two milliseconds."""
-
-
-def new_queue_id(send_at: float, world: World) -> str:
-    """19 hex digits that sort by the time of sending: 11 for the milliseconds, then 8 random ones.
-
-    Beyond the year 2527 the first digit is dropped, as EmailEngine does.
-    """
-    return f"{int(send_at * 1000):011x}"[-11:] + world.token_bytes(4).hex()
 
 
 class After(NamedTuple):

@@ -54,6 +54,11 @@ def by_queue_id(db: sqlite3.Connection | Tx, queue_id: str) -> Message | None:
     return _message(db.execute(f"SELECT {_COLUMNS} FROM message WHERE queue_id = ?", (queue_id,)).fetchone())
 
 
+def exists(db: sqlite3.Connection | Tx, queue_id: str) -> bool:
+    """Whether there is a message with this queue id."""
+    return db.execute("SELECT 1 FROM message WHERE queue_id = ?", (queue_id,)).fetchone() is not None
+
+
 def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
     """All recipients of a message, in envelope order."""
     rows = db.execute(

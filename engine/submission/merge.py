@@ -81,6 +81,8 @@ async def prepare_merge(
     times = [terms.send_at if each.send_at is UNSET else due_at(each.send_at, terms.now) for each in entries]
     draft = draft_of(account.record, body, found)
     links = await submissions.links.of(account, terms)
+    if render is None:
+        draft = links.with_text(draft)
     left = submissions.links.skipped(account.id, terms, [each.to.address for each in entries])
     contents = await Contents.of(submissions.composer, draft, size_of(body) + found.size)
     prepared: list[Prepared] = []

@@ -25,7 +25,8 @@ from engine.mail.compose import Composed, Draft
 from engine.mail.header_writing import HeaderError
 from engine.model.message import Message, OnDoubt
 from engine.model.message_states import State
-from engine.queue.accept import After, Incoming, Intake, new_queue_id
+from engine.queue.accept import After, Incoming, Intake
+from engine.queue.queue_ids import QueueIds
 from engine.schema.submit import Content
 from engine.store.follow_ups import What
 from engine.store.idempotency_keys import Kept
@@ -60,6 +61,7 @@ class Submissions:
         references: References,
         links: MailLinks,
         intake: Intake,
+        queue_ids: QueueIds,
         routes: Routes,
         attempts: Callable[[], int],
         gateways: GatewayChoice,
@@ -70,6 +72,7 @@ class Submissions:
         self.references = references
         self.links = links
         self._intake = intake
+        self._queue_ids = queue_ids
         self._routes = routes
         self._attempts = attempts
         self.gateways = gateways
@@ -161,7 +164,7 @@ class Submissions:
         attempts = self._attempts() if terms.attempts is None else terms.attempts
         message = Message(
             id=0,
-            queue_id=new_queue_id(terms.send_at, self._world),
+            queue_id=self._queue_ids.new(terms.send_at),
             account=account.id,
             message_id=message_id,
             subject=draft.subject,
