@@ -63,7 +63,7 @@ QUOTA_ANSWERS = (
 """What is known; a reply that fits any of them closes the account."""
 
 _PATTERNS = [(each.status, re.compile(each.text, re.IGNORECASE)) for each in QUOTA_ANSWERS]
-_ABOUT_THE_RECIPIENT = re.compile(r"receiv|inbound|mailbox|trying to (contact|reach)", re.IGNORECASE)
+_ABOUT_THE_RECIPIENT = re.compile(r"receive|receiving|inbound|mailbox|trying to (contact|reach)", re.IGNORECASE)
 _AGAIN_IN = re.compile(
     r"\b(?:try|retry|again|wait|resume)\b[^.]{0,40}?\b(?:in|after|for)\s+(\d{1,7})\s*(s|sec|m|min|h|d)[a-z]*\b",
     re.IGNORECASE,
