@@ -57,7 +57,7 @@ def _migrated() -> sqlite3.Connection:
 
 def _migrate_quickly(db: sqlite3.Connection, path: Path) -> None:
     """A new journal is a copy of one that all migrations have made."""
-    if database._version(db) == 0 and database._version(_migrated()) == len(database.MIGRATIONS):
+    if database._version(db) == 0:
         _migrated().backup(db)
     _migrate(db, path)
 
