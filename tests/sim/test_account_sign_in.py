@@ -317,6 +317,24 @@ async def test_removal_revokes_where_it_is_asked_to(simulation: Simulation, auto
         assert "authenticationError" not in it.names("gone")
 
 
+async def test_an_app_that_speaks_for_itself_has_nothing_to_revoke(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    urls = {"tokenUrl": "http://sign-in.sandbox.example/token"}
+    urls["revocationUrl"] = "http://sign-in.sandbox.example/revoke"
+    servers = {each: {"host": "10.0.0.5", "port": 143, "secure": False} for each in ("imap", "smtp")}
+    given = {**APP, "provider": "outlookService", "authority": "t", **urls, **servers}
+    async with at(simulation) as it:
+        it.app = (await it.ask("POST", "/v1/oauth2", given))["id"]
+        oauth2 = {"provider": it.app, "auth": {"user": ANN}}
+        await it.ask("POST", "/v1/account", {"account": "acme", "name": "x", "email": ANN, "oauth2": oauth2})
+        account = it.engine.context.registry.get("acme")
+        assert account is not None and account.sign_in.keeper is not None
+        assert await account.sign_in.keeper.token()
+        assert (await it.ask("DELETE", "/v1/account/acme?revoke=true"))["deleted"] is True
+        assert [each.alive for each in it.oauth.families] == [True], "its token may serve other mailboxes"
+
+
 @pytest.mark.parametrize(
     ("change", "path", "words"),
     [
