@@ -78,6 +78,11 @@ class SignIn:
         if self.keeper is not None and not self._record.proxy:
             self.keeper.stop_resting()
 
+    def ask_now(self) -> None:
+        """Someone who may know better wants no more waiting for the provider."""
+        if self.keeper is not None:
+            self.keeper.stop_resting()
+
     def forget(self) -> None:
         """The account is gone, or no longer signs in."""
         self.keeper = None
