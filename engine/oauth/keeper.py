@@ -46,10 +46,10 @@ from engine.store.writer import Store, Tx
 from engine.world import World
 
 REFRESH_SECONDS = 2 * (TURN_SECONDS + SECONDS) + 30.0
-"""Most seconds that a refresh and its commits may take: more than its two requests can. To cut one short could lose a
+"""Maximum seconds for a refresh and its commits: more than its two requests can take. Cutting one short could lose a
 refresh token."""
 FINISH_SECONDS = 4.0
-"""Most seconds that a refresh under way may still take when the engine stops."""
+"""Maximum seconds that a refresh under way may still take when the engine stops."""
 LOOK_AGAIN = 300.0
 """Seconds after which to check the wall clock again, since it may have been set."""
 _LOST = (
@@ -158,7 +158,7 @@ class Keeper:
             self._wanted.set()
 
     async def moves(self) -> None:
-        """Return once something may have changed: someone has signed in, or a refresh was attempted."""
+        """Return once something may have changed: the owner has signed in, or a refresh was attempted."""
         await self._changed.wait()
 
     async def recovers(self, error: TokenError) -> None:

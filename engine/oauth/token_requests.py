@@ -35,7 +35,7 @@ STALE_SECONDS = 600.0
 """Seconds for which it still counts where it could not be read again: otherwise each request to a provider that is
 down would be three, and could take longer than its time."""
 LONGEST_RESPONSE = 2000
-"""Most characters of an answer that are stored for display."""
+"""Maximum characters of an answer that are stored for display."""
 _MASK = "******"
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 

@@ -17,11 +17,11 @@ from msgspec import Meta, Struct, UnsetType
 MAX_TEXT = 5 * 1024 * 1024
 """The longest `text` and `html`, in characters."""
 MAX_RECIPIENTS = 1_000
-"""The most entries in one of `to`, `cc`, `bcc`, `replyTo`, `envelope.to`."""
+"""The maximum entries in one of `to`, `cc`, `bcc`, `replyTo`, `envelope.to`."""
 MAX_ATTACHMENTS = 1_000
 MAX_HEADERS = 1_000
 MAX_MERGE = 1_000
-"""The most entries of `mailMerge`."""
+"""The maximum entries of `mailMerge`."""
 
 
 class Check(StrEnum):
