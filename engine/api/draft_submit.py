@@ -82,7 +82,7 @@ async def submit_draft(
     if context.submissions.gateways.of(body.gateway) is None:
         refuse_unless_ready(found)
     most = context.config.http.max_body
-    async with leased(context, account, headers) as mailbox:
+    async with leased(context, account, headers, where=place) as mailbox:
         row, one = await mailbox.locator.describe(mailbox.session, place)
         if row.special_use != _DRAFTS and _DRAFT not in {flag.lower() for flag in one.flags or ()}:
             raise Problem(400, "The message is not a draft", code="NotDraft")

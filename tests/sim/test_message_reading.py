@@ -230,6 +230,29 @@ async def test_it_is_read_only_where_that_is_said(
         assert event["data"]["changes"]["flags"]["added"] == ["\\Seen"]
 
 
+async def test_a_message_is_read_over_the_session_that_has_its_folder_open(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    opened: list[str] = []
+
+    def script(_: str, name: str, line: str) -> None:
+        if name in ("SELECT", "EXAMINE"):
+            opened.append(line)
+
+    async with with_mail(simulation, LETTER) as mail:
+        folder(mail.engine, "Sent").add(LETTER, mail.engine.context.world.now())
+        async with trio.open_nursery() as nursery:
+            for path in ("INBOX", "Sent"):
+                nursery.start_soon(mail.ask, f"messages?path={path}")
+        sent = (await mail.ask("messages?path=Sent")).json["messages"][0]["id"]
+        await mail.read()
+        mail.engine.sandbox.faults.imap_script = script
+        for _ in range(3):
+            await mail.read()
+            assert (await mail.ask(f"message/{sent}")).status == 200
+        assert opened == []
+
+
 async def test_files(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     async with with_mail(simulation, LETTER) as mail:
         files = {each["contentType"]: each["id"] for each in (await mail.read())["attachments"]}
