@@ -204,7 +204,8 @@ async def test_texts_are_asked_for_together_with_all_else_where_the_server_bears
 
 async def test_html_for_a_web_page(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     picture = f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
-    safe = f'<p>Grüße <img src="{picture}"><img src="http://t.example/spy.gif"></p>'
+    kept = f'<p>Grüße <img src="{picture}"><img src="http://t.example/spy.gif"></p>'
+    safe = f'<div style="overflow: auto;">{kept}</div>'
     async with with_mail(simulation, LETTER) as mail:
         text = (await mail.read("?webSafeHtml=true"))["text"]
         assert (text["html"], text["plain"], text["webSafe"]) == (safe, "Grüße und mehr", True)
@@ -212,7 +213,7 @@ async def test_html_for_a_web_page(simulation: Simulation, autojump_clock: trio.
         embedded = (await mail.read("?textType=html&embedAttachedImages=true"))["text"]
         assert embedded["html"] == HTML.replace("cid:pic@x", picture)
         dropped = (await mail.read("?textType=html&preProcessHtml=true&remoteImages=drop"))["text"]["html"]
-        assert dropped == '<p>Grüße <img src="cid:pic@x"><img></p>'
+        assert dropped == '<div style="overflow: auto;"><p>Grüße <img src="cid:pic@x"><img></p></div>'
         proxied = (await mail.read("?textType=html&preProcessHtml=true&imageProxy=https://p.example/"))["text"]["html"]
         assert 'src="https://p.example/http%3A%2F%2Ft.example%2Fspy.gif"' in proxied
 
