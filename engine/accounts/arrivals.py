@@ -58,7 +58,7 @@ from engine.world import World
 log = logging.getLogger("engine.arrivals")
 
 BATCH = 100
-"""Most messages in one FETCH."""
+"""Maximum messages in one FETCH."""
 END = 2**UID_BITS
 """Above every possible UID."""
 TURN = 0.001

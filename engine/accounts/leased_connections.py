@@ -4,8 +4,8 @@
    at most two for each account, one at a time, through the login slots of the host. None is opened before the idling
    connection has logged in, so a password is never used twice at once, nor while the server refuses it.
 2. Requests are served in order. Only one of the two connections may do long work (a download), so that the other is
-   free for short commands; these overtake a long request that has to wait. Long work goes on in turns (`Turns`): while
-   it has no use for the session, as when its client takes nothing, another that waits gets it after `TURN_SECONDS`.
+   free for short commands; these overtake a long request that has to wait. Long work takes turns (`Turns`): while it
+   has no use for the session, as when its client takes nothing, another that waits gets it after `TURN_SECONDS`.
 3. A leased session belongs to the request alone, and no command may exceed the lease. If a call is interrupted while
    its answer is arriving, the rest is read for at most `SETTLE_SECONDS`; a session that cannot be repaired is closed.
    The next request sees nothing of the previous one except which mailbox is selected (`ImapSession.enter`).
@@ -142,7 +142,7 @@ class _Connection:
 
 
 class Turns:
-    """A lease for long work. Whoever holds it offers the session where the work can be interrupted."""
+    """A lease for long work. Its holder offers the session where the work can be interrupted."""
 
     def __init__(self, commands: Commands, request: _Request) -> None:
         self._commands = commands

@@ -24,9 +24,9 @@ from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx
 
 BATCH = 500
-"""Most messages changed by one command."""
+"""Maximum messages changed by one command."""
 SET_OCTETS = 4_000
-"""Most octets in the set of their UIDs. Servers accept lines of at least 8,000 octets (RFC 2683 section 3.2.1.5)."""
+"""Maximum octets in the set of their UIDs. Servers accept lines of at least 8,000 octets (RFC 2683 section 3.2.1.5)."""
 FOR_GOOD = ("\\Trash", "\\Junk")
 """Special uses of folders from which messages are removed rather than moved to the trash."""
 TRASH = "\\Trash"

@@ -30,7 +30,7 @@ LATE_SECONDS = 5.0
 DOUBT_SECONDS = 300.0
 """Seconds for which an interrupted change, once observed, counts as the request's."""
 KEPT = 4_096
-"""Most changes that are remembered; with an older mark, everything has to be fetched again."""
+"""Maximum changes that are remembered; with an older mark, everything has to be fetched again."""
 
 
 class Change:
