@@ -44,7 +44,7 @@ async def messages(
     """
     scope = f"{account}\n{query.path}".encode()
     asked = page_asked_for(query, query.cursor, scope)
-    async with leased(context, account, headers, path=query.path) as mailbox:
+    async with leased(context, account, headers, where=query.path) as mailbox:
         opened = await mailbox.locator.open(mailbox.session, query.path, looking=looking_for(asked))
         page = await page_of_all(mailbox.session, opened, asked)
     return page_shown(page, (entry(one, opened.row.id) for one in page.messages), asked.size, scope)

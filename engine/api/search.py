@@ -51,7 +51,7 @@ async def search(
     scope = b"\n".join([account.encode(), msgspec.json.encode(paths), msgspec.json.encode(body.search)])
     asked = page_asked_for(query, query.cursor, scope)
     one = len(paths) == 1 and paths[0] != EVERY
-    async with leased(context, account, headers, path=paths[0] if one else None) as mailbox:
+    async with leased(context, account, headers, where=paths[0] if one else None) as mailbox:
         session, locator = mailbox.session, mailbox.locator
         if one:
             opened = await locator.open(session, paths[0])
