@@ -13,7 +13,9 @@ import trio.testing
 from asking import Caller
 from simulation import Engine, Simulation
 
+from engine.api import submit
 from engine.errors import Problem
+from engine.handlebars.steps import Steps
 from engine.model.message_states import State
 from engine.schema.submit import MergeEntry, NamedAddress, Submit
 from engine.store import messages
@@ -249,6 +251,34 @@ async def test_texts_are_rendered_for_each(simulation: Simulation, autojump_cloc
             assert read["Subject"] == f"For <{n}>"
             assert f"<p>u{n}@sandbox.example <a" in html
             assert read["List-Unsubscribe"].strip("<>") in html.replace("&amp;", "&").replace("&#x3D;", "=")
+
+
+async def test_heavy_texts_share_what_a_request_may_take(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submit, "merge_steps", lambda entries: Steps(15_000 * entries))
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        turns = (20_000, 20_000, 10, 20_000)
+        entries = [{**each, "params": {"l": [0] * n}} for each, n in zip(to(4), turns, strict=True)]
+        answer = await caller.ask("POST", SUBMIT, {"mailMerge": entries, "text": "{{#each params.l}}{{/each}}"})
+        results = answer.json["mailMerge"]
+        assert [each["success"] for each in results] == [True, False, True, False]
+        assert (results[1]["statusCode"], results[1]["code"]) == (422, "SubmitFail")
+        assert "too much work" in results[1]["error"]
+
+
+async def test_a_recipient_may_be_given_as_text(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        entries = [{"to": "a@sandbox.example"}, {"to": "Bea Ü <b@sandbox.example>"}]
+        results = (await caller.ask("POST", SUBMIT, {"mailMerge": entries, "text": "Hi"})).json["mailMerge"]
+        named = {"name": "Bea Ü", "address": "b@sandbox.example"}
+        assert [each["to"] for each in results] == [{"address": "a@sandbox.example"}, named]
+        refused = await caller.ask("POST", SUBMIT, {"mailMerge": [{"to": "a@x.example, b@x.example"}], "text": "Hi"})
+        assert (refused.status, refused.json["fields"][0]["path"]) == (400, "mailMerge[0].to")
 
 
 async def test_html_that_all_share_is_tracked_for_each(
