@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,56 @@ async def test_a_recipient_may_be_given_as_text(simulation: Simulation, autojump
         assert [each["to"] for each in results] == [{"address": "a@sandbox.example"}, named]
         refused = await caller.ask("POST", SUBMIT, {"mailMerge": [{"to": "a@x.example, b@x.example"}], "text": "Hi"})
         assert (refused.status, refused.json["fields"][0]["path"]) == (400, "mailMerge[0].to")
+
+
+async def test_other_tasks_run_between_long_texts(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        account, turns, ended = engine.context.registry.get("acme"), 0, trio.Event()
+        assert account is not None
+        entries = tuple(MergeEntry(to=each) for each in _named(10))
+
+        async def render(entry: MergeEntry, variables: dict[str, str]) -> Submit:
+            return Submit(text=f"{entry.to.address}\n" + "x\n" * 30_000)
+
+        async def count() -> None:
+            nonlocal turns
+            while not ended.is_set():
+                turns += 1
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count)
+            await prepare_merge(
+                engine.context.submissions, account, Submit(mail_merge=entries), Terms(now=0.0, send_at=0.0),
+                render=render,
+            )  # fmt: skip
+            ended.set()
+        assert turns >= len(entries) // 2
+
+
+async def test_long_texts_are_tracked_in_a_thread(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        await engine.context.settings.update(service_url="https://mail.example.com")
+        world, jobs = engine.context.world, []
+        in_thread = world.in_thread
+
+        async def noted(job: Callable[..., Any], *arguments: Any) -> Any:
+            jobs.append(job.__name__)
+            return await in_thread(job, *arguments)
+
+        monkeypatch.setattr(world, "in_thread", noted)
+        body = {"mailMerge": to(2), "html": "<p>x</p>" * 20_000, "trackingEnabled": True}
+        answer = await caller.ask("POST", SUBMIT, body)
+        assert answer.status == 200, answer.json
+        assert jobs.count("put_into") == 2
+        assert {"draft_of", "with_text", "content_of"} <= {*jobs}
 
 
 async def test_html_that_all_share_is_tracked_for_each(
