@@ -177,6 +177,7 @@ def test_real_mail_is_the_same_but_for_its_links() -> None:
     assert seen > 20
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "unit",
     ["<a ", "<a href='", '<a href="http://x"', "<!--", "&", "<textarea>", "</body>", "<a href=http://x ", "=\"'"],
