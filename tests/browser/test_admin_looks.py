@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from chromium import PROGRAM, Tab, driven
-from page_walk import NAME, PASSWORD, look_at, sign_in, until, walk
+from page_walk import NAME, PASSWORD, cookie_of, look_at, sign_in, until, walk
 from real.engine_process import EngineProcess
 from real.processes import wait_until
 
@@ -110,3 +110,17 @@ async def test_it_works_without_script(engine: EngineProcess, devtools: str, coo
         await tab.go(f"{engine.url}/admin/settings/sessions")
         spoken = [name for _, name, _ in await tab.spoken()]
         assert any("UTC" in name for name in spoken) and "Sign out" in spoken
+
+
+async def test_a_page_left_open_says_that_its_session_has_ended(engine: EngineProcess, devtools: str) -> None:
+    token = "document.getElementsByName('form_token')[0].value"
+    end = f"fetch('/admin/sign-out', {{method: 'POST', body: new URLSearchParams({{form_token: {token}}})}})"
+    async with driven(devtools) as browser:
+        tab = await browser.tab(phone=True)
+        await sign_in(tab, engine, cookie_of(engine, "operator", "bob"))
+        await tab.go(f"{engine.url}/admin/accounts/orders")
+        await tab.ask(f"{end}.then(() => 0)")
+        await until(tab, "!document.getElementById('ended').hidden")
+        assert "Your session has ended" in await tab.text()
+        await tab.click("Sign in")
+        assert (await tab.url()).endswith("/admin/sign-in?next=%2Fadmin%2Faccounts%2Forders")

@@ -120,7 +120,7 @@ async def test_a_session_ends_after_twelve_idle_hours(tmp_path: Path, autojump_c
         assert (await ann.get("/admin", hx_request="true")).status == 200
         await trio.sleep(120)
         renewed = await ann.get("/admin", hx_request="true")
-        assert (renewed.status, renewed.headers["hx-redirect"]) == (401, "admin/sign-in")
+        assert renewed.status == 401 and not {"hx-redirect", "location"} & renewed.headers.keys()
         assert (await ann.get("/admin")).status == 303
 
 
@@ -274,7 +274,10 @@ async def test_nobody_sees_anything_without_a_session(
     async with visiting(tmp_path, signed_in=False) as nobody:
         nobody.cookies = {"mailbox-engine-session": "0" * 64, "__Host-mailbox-engine-session": ""}
         answer = await nobody._ask(declared.method, re.sub(r"\{\w+\}", "x", declared.path), b"a=b", {})
-        assert answer.status == 303 and "sign-in" in answer.headers["location"]
+        if declared.method == "POST" and declared.path != "/admin/sign-out":
+            assert answer.status == 401 and nobody.has("Your session has ended") and nobody.has("Nothing was done")
+        else:
+            assert answer.status == 303 and "sign-in" in answer.headers["location"]
 
 
 async def test_the_headers_of_pages_files_and_errors(tmp_path: Path, autojump_clock: object) -> None:
