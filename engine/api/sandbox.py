@@ -14,8 +14,9 @@ from engine.api.context import Context
 from engine.errors import Problem
 from engine.http import paging
 from engine.http.account_tokens import Access
+from engine.http.audit_entries import Change
 from engine.http.file_answers import download
-from engine.http.operation import Change, operation
+from engine.http.operation import operation
 from engine.isotime import iso
 from engine.mail.web_safe import drop, keep
 from engine.schema.paging import PageQuery

@@ -249,7 +249,7 @@ async def test_a_reader_only_looks(tmp_path: Path, autojump_clock: object) -> No
         operator = await ann.also("otto", "operator")
         await operator.get("/admin")
         await operator.follow(await operator.post("/admin/resume", queue="submit"))
-        assert operator.has("Messages are being sent again.")
+        assert operator.has("The engine sends messages again.")
         assert entries(ann.engine)[0] == ("person:otto", "settings.queue", "submit *")
 
 
@@ -312,6 +312,7 @@ async def test_hostile_names_are_text(tmp_path: Path, autojump_clock: object) ->
         assert "<img" not in ann.page
         (name,) = re.findall('<b>(<bdi class="name"[^<]*<.bdi>)</b>', ann.page)
         assert "…" in name
+        assert not re.search("[\u202a-\u202e\u2066-\u2069]", ann.page)
         other = await ann.also(HOSTILE[:100])
         await other.get("/admin/settings/sessions", user_agent=HOSTILE)
         assert "<img" not in other.page and other.has("gnp.exe")

@@ -2,12 +2,18 @@
 "use strict";
 (() => {
   const language = document.documentElement.lang || undefined;
-  const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+  const offset = Date.parse(document.body.dataset.now) - Date.now();
+  // The year is said where it is another one.
+  const year = (moment) => new Date(moment).getFullYear() === new Date(Date.now() + offset).getFullYear() ? undefined : "numeric";
+  const dated = (options) => {
+    const both = [undefined, "numeric"].map((year) => new Intl.DateTimeFormat(language, { year, month: "short", day: "numeric", ...options }));
+    return { format: (moment) => both[year(moment) ? 1 : 0].format(moment) };
+  };
+  const full = dated({ hour: "numeric", minute: "2-digit", second: "2-digit" });
   const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
-  const date = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
+  const date = dated({});
   const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
   const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  const offset = Date.parse(document.body.dataset.now) - Date.now();
 
   function sinceOrUntil(moment) {
     const seconds = Math.round((moment - Date.now() - offset) / 1000);
