@@ -6,6 +6,7 @@ before any part can see it: stray files in the spool, times written by a wrong c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from engine.accounts.registry import Registry
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
 from engine.config import Config
+from engine.edge.certificate import Certificate
 from engine.edge.token_gate import TokenGate
 from engine.edge.token_uses import TokenUses
 from engine.edge.wrong_tokens import WrongTokens
@@ -36,6 +38,7 @@ from engine.gateways.gateway import RunningGateway
 from engine.gateways.registry import Gateways
 from engine.http.call_counts import CallCounts
 from engine.http.control_requests import Started
+from engine.http.cross_origin import CrossOrigin
 from engine.http.request_bodies import Bodies
 from engine.http.shared_limits import SharedLimit
 from engine.metrics.collector import Metrics, Sources
@@ -53,9 +56,10 @@ from engine.proxies.route import DIRECT
 from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection
-from engine.queue.lane import Dispatch, lane_limits
+from engine.queue.dispatch import Dispatch, lane_limits
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
+from engine.queue.queue_ids import QueueIds
 from engine.queue.recorder import Recorder
 from engine.queue.recovery import recover
 from engine.queue.schedule import Schedule
@@ -93,7 +97,24 @@ class Engine(NamedTuple):
     queue: Queue
 
 
-async def assemble(config: Config, world: World, store: Store, vault: Vault, started: Started | None) -> Engine:
+def read_certificates(config: Config, world: World) -> dict[str, Certificate]:
+    """The certificates of the ports that have one, by the section that names each. Raises `ConfigError`."""
+    found = {}
+    if config.http.cert:
+        found["http"] = Certificate("http", "the API", config.http.cert, config.http.key, world)
+    if config.msa.enabled and config.msa.cert:
+        found["msa"] = Certificate("msa", "the SMTP door", config.msa.cert, config.msa.key, world)
+    return found
+
+
+async def assemble(
+    config: Config,
+    world: World,
+    store: Store,
+    vault: Vault,
+    started: Started | None,
+    certificates: Mapping[str, Certificate],
+) -> Engine:
     """Create all parts on a running store. Raises `StorageFailed`."""
     hub, hosts = Hub(), Hosts()
     journal = Journal(store, hub, world)
@@ -140,12 +161,14 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     room = Room(config.http.bodies, Path(config.store.path), world)
     choice = GatewayChoice(gateways.host_of)
     intake = Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at)
+    queue_ids = QueueIds(store.reader, world)
     calls, stopping = CallCounts(), trio.Event()
     submissions = Submissions(
         Composer(bodies.heavy, world),
         References(store, settings, config.http.max_body, room, bodies.heavy, world),
         MailLinks(settings, link_keys, choice, store),
         intake,
+        queue_ids,
         routes,
         lambda: settings.values.delivery_attempts or config.retry.attempts,
         choice,
@@ -158,7 +181,9 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
     )
     hand_over = HandOver(submissions, registry.get, ledger.spool, world)
     spool_above = config.store.spool_above
-    door = Door(config.msa, logins, hand_over, ledger.spool, spool_above, world) if config.msa.enabled else None
+    door = (
+        Door(config.msa, logins, hand_over, ledger.spool, spool_above, queue_ids, world) if config.msa.enabled else None
+    )
     context = Context(
         store=store,
         world=world,
@@ -167,6 +192,8 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         bodies=bodies,
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=wrong_tokens,
+        cross_origin=CrossOrigin(config.http),
+        certificates=certificates,
         calls=calls,
         stopping=stopping,
         gate=gate,
@@ -201,6 +228,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
                 refreshes=oauth.requests.refreshes,
                 calls=calls,
                 streams=share,
+                certificates=certificates,
                 door=door,
                 stopping=stopping,
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 
 
+@functools.lru_cache(maxsize=4)
 def iso(seconds: float) -> str:
     """The text of a time in seconds since 1970 UTC; beyond the years 1 to 9999 it is the first or last of them."""
     try:

@@ -1,7 +1,8 @@
 """SIGHUP: the configuration is read again, and what can change while the engine runs is changed.
 
-`LIVE` can. Of every other key that differs from the one in force, the log says that it needs a restart, at each SIGHUP
-until there is one; values are not named, as some are secrets. A configuration with a fault changes nothing.
+`LIVE` can, and certificates are read again. Of every other key that differs from the one in force, the log says that it
+needs a restart, at each SIGHUP until there is one; values are not named, as some are secrets. A configuration with a
+fault changes nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from engine.service_manager import ServiceManager
 
 log = logging.getLogger("engine")
 
-LIVE = ("log.level", "http.requests_per_token", "http.streams", "http.streams_per_token")
+LIVE = (
+    "log.level",
+    "http.requests_per_token",
+    "http.streams",
+    "http.streams_per_token",
+    "http.cors_origins",
+    "http.cors_max_age",
+)
 """Keys that are taken over. A lower limit ends nothing that is under way."""
 
 
@@ -39,7 +47,9 @@ class Reloading:
         self._environ = environ
 
     def reload(self) -> None:
-        """Read the configuration and take over what can be; say in the log what was and was not."""
+        """Read certificates and configuration and take over what can be; say in the log what was and was not."""
+        for certificate in self._context.certificates.values():
+            certificate.reload()
         try:
             config = load(self._file, self._environ)
         except ConfigError as error:
@@ -52,6 +62,7 @@ class Reloading:
         set_level(config.log.level)
         self._context.requests.limit(None, config.http.requests_per_token)
         self._context.streams.share.limit(config.http.streams, config.http.streams_per_token)
+        self._context.cross_origin.change(config.http)
         self._in_force.update((key, new[key]) for key in taken)
         if left:
             log.warning("the configuration is reloaded, but these keys need a restart: %s", ", ".join(left))

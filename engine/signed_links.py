@@ -8,7 +8,6 @@ signed with either are accepted, so those of an EmailEngine whose secret was tak
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 
 import msgspec
@@ -21,7 +20,7 @@ from engine.store.writer import Store, Tx
 from engine.world import World
 
 LONGEST = 7_000
-"""Most characters of `data`: many proxies accept only 8 KiB of a request line."""
+"""Maximum characters of `data`: many proxies accept only 8 KiB of a request line."""
 _KEY = "formKey"
 """The setting that holds the engine's own key; the API does not show it."""
 
@@ -103,4 +102,5 @@ def as_base64(data: bytes) -> str:
 
 
 def _digest(data: bytes, key: str) -> bytes:
-    return hmac.digest(key.encode(), data, hashlib.sha256)
+    # By name, for OpenSSL does it at once then, in a third of the time.
+    return hmac.digest(key.encode(), data, "sha256")

@@ -8,6 +8,7 @@ test's clock already moves.
 from __future__ import annotations
 
 import errno
+import functools
 import ipaddress
 import logging
 import os
@@ -15,10 +16,12 @@ import queue
 import random
 import resource
 import socket
+import string
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -109,6 +112,14 @@ class World:
                 self._stood_still += leap
         return here + self._stood_still
 
+    def boot(self) -> tuple[str, float]:
+        """Which start of the machine this is, and the seconds since then, suspensions included.
+
+        Both outlive the process, and no one who sets the wall clock changes them. The id is empty where the system
+        tells none.
+        """
+        return _boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME)
+
     def token_bytes(self, n: int) -> bytes:
         """`n` random bytes for keys and tokens."""
         return os.urandom(n)
@@ -116,6 +127,10 @@ class World:
     def uuid(self) -> str:
         """A random UUID (RFC 9562 version 4) in its text form."""
         return str(uuid.UUID(bytes=self.token_bytes(16), version=4))
+
+    def letters(self, length: int, alphabet: str = string.ascii_lowercase + string.digits) -> str:
+        """An id of `length` random letters of `alphabet`. Not for secrets."""
+        return "".join(self.random.choice(alphabet) for _ in range(length))
 
     def store_thread(self) -> StoreThread:
         """A dedicated thread for the store; a round trip costs half of what `trio.to_thread` takes."""
@@ -301,6 +316,14 @@ async def _ask(name: str, kind: str) -> list[Any]:
     except (dns.exception.DNSException, OSError) as error:
         raise NetworkError(NetworkKind.DNS, "EDNS", f"query {kind} {name}: {error}") from error
     return list(answer)
+
+
+@functools.cache
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 class _OwnThread:

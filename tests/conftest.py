@@ -7,6 +7,7 @@ them is skipped with the reason; with CI=true it fails, since a machine that che
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -31,12 +32,22 @@ CI = os.environ.get("CI") == "true"
 
 hypothesis.settings.register_profile("dev", deadline=None, derandomize=False)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("further", deadline=None, derandomize=True, max_examples=20)
 hypothesis.settings.load_profile("ci" if CI else "dev")
 
 
 def pytest_configure() -> None:
     """Being terminated ends a run as Ctrl-C does: through the fixtures, which stop their servers."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is read stays: looking for garbage in it takes a quarter of the time, and later some of every test's."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -132,13 +143,13 @@ def webhook_receiver() -> Iterator[WebhookReceiver]:
 
 
 @contextlib.contextmanager
-def _starter(folder: Path) -> Iterator[Callable[..., EngineProcess]]:
+def _starter(folder: Path, executed: bool = False) -> Iterator[Callable[..., EngineProcess]]:
     engines: list[EngineProcess] = []
 
     def start(**settings: str) -> EngineProcess:
         own = folder / f"engine-{len(engines)}"
         own.mkdir()
-        engine = EngineProcess(own, **settings)
+        engine = EngineProcess(own, executed=executed, **settings)
         engines.append(engine)
         engine.start()
         return engine
@@ -152,12 +163,13 @@ def _starter(folder: Path) -> Iterator[Callable[..., EngineProcess]]:
 
 
 @pytest.fixture
-def start_engine(tmp_path: Path) -> Iterator[Callable[..., EngineProcess]]:
+def start_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., EngineProcess]]:
     """`start_engine(ENGINE_RETRY__SCHEDULE="1s", ...)` starts an engine process with those settings.
 
-    A traceback in its log fails the test at the end, unless the test has set `engine.crash_expected`.
+    It is forked, or a start of Python where the test is marked `executed`. A traceback in its log fails the test at
+    the end, unless the test has set `engine.crash_expected`.
     """
-    with _starter(tmp_path) as start:
+    with _starter(tmp_path, request.node.get_closest_marker("executed") is not None) as start:
         yield start
 
 

@@ -17,7 +17,7 @@ from engine.mail.media_types import OCTET_STREAM, guess_media_type
 from engine.mail.transfer import IDENTITY, Decoder
 
 DECODED_BYTES = 4 * 1024 * 1024
-"""Most encoded octets of a file that the server is to decode: Dovecot rereads it from the start for each piece."""
+"""Maximum encoded octets of a file that the server is to decode: Dovecot rereads it from the start for each piece."""
 
 
 class File(NamedTuple):
@@ -56,7 +56,8 @@ async def file_of(session: ImapSession, uid: int, part: BodyPart, *, sized: bool
     kind = part.kind if part.kind != OCTET_STREAM or not name else guess_media_type(name)
     if part.encoding in IDENTITY:
         return File(part.path, kind, name, part.size)
-    if {"BINARY", "IMAP4REV2"} & session.capabilities and (sized or part.size <= DECODED_BYTES):
+    message = part.kind.startswith("message/")  # Dovecot sends an attached message as it is, whatever its encoding
+    if not message and {"BINARY", "IMAP4REV2"} & session.capabilities and (sized or part.size <= DECODED_BYTES):
         try:
             told = await session.fetch(((uid, uid),), ("UID", f"BINARY.SIZE[{part.path}]"))
         except CommandRefused:

@@ -8,7 +8,6 @@ account cancels its open messages, except one whose final dot is on its way, for
 from __future__ import annotations
 
 import logging
-import string
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -40,9 +39,8 @@ from engine.world import World
 log = logging.getLogger("engine.account")
 
 SWEEP = 1000
-"""Most rows removed in one commit."""
+"""Maximum rows removed in one commit."""
 SWEEP_SECONDS = 3600.0
-_ID_LETTERS = string.ascii_lowercase + string.digits
 
 
 class Registry:
@@ -129,7 +127,7 @@ class Registry:
                 again = registration_changes.registered_again(account.record, given)
                 await self._save(account, again, given, narrowed, signing_in, also)
                 return account.id, False
-            name = given.account or self._new_id()
+            name = given.account or self._world.letters(16)
             record = registration_changes.registered(given, name)
             if signing_in is not None:
                 record = signing_in.applied(record)
@@ -338,15 +336,12 @@ class Registry:
 
         self._nursery.start_soon(run, name=f"account {account.id}")
 
-    def _new_id(self) -> str:
-        return "".join(self._world.random.choice(_ID_LETTERS) for _ in range(16))
-
 
 def _refuse_loan(before: Registration | None, after: Registration, signing_in: SigningIn | None) -> None:
     """Raise `Problem` 403 if a caller with a token for one account would get something that is not theirs.
 
     That is a mailbox of an app that opens all of them; or, for a server that the caller names, logins of the auth
-    server or access tokens that someone else provided.
+    server or access tokens that another party provided.
     """
     app = signing_in.app if signing_in is not None else None
     if app is not None and not app.signs_in and records.mailbox_of(before) != records.mailbox_of(after):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -40,7 +39,6 @@ from engine.store import gateways
 
 _TAGS = ("SMTP Gateway",)
 MOST_GATEWAYS = 1000
-_ID_LETTERS = string.ascii_lowercase + string.digits
 _UNREADABLE = {
     "response": "The stored gateway cannot be read",
     "serverResponseCode": "EUNREADABLE",
@@ -72,7 +70,7 @@ async def create(context: Context, body: GatewayCreate) -> GatewaySaved:
     unless `tls.required` is `false` or the host is loopback.
     """
     _refuse_mask(body.password)
-    name = body.gateway or "".join(context.world.random.choice(_ID_LETTERS) for _ in range(16))
+    name = body.gateway or context.world.letters(16)
     if context.gateways.get(name) is None and len(context.gateways.every()) >= MOST_GATEWAYS:
         raise Problem(429, f"Too many gateways: {MOST_GATEWAYS} at most, remove one first", code="TooMany")
     record = Gateway(**asdict(body) | {"gateway": name, "tls": _stored(body.tls)})

@@ -26,6 +26,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from engine.arriving_body import ArrivingBody
 from engine.config import Config
 from engine.decoding.decode import HERE, decode_body, decode_query
+from engine.edge.certificate import Certificate
 from engine.edge.token_gate import TokenGate
 from engine.edge.wrong_tokens import WrongTokens
 from engine.errors import EngineError, Problem, StorageFailed
@@ -36,6 +37,7 @@ from engine.http.bearer_tokens import Admitted, Door
 from engine.http.call_counts import CallCounts
 from engine.http.client_address import Addresses
 from engine.http.control_requests import OWNER, Started
+from engine.http.cross_origin import CrossOrigin
 from engine.http.early_refusals import INTERNAL
 from engine.http.edge_log import request_broke
 from engine.http.html_pages import NO_PAGES, Pages, page_view
@@ -57,14 +59,15 @@ RequestT = TypeVar("RequestT", bound=Request)
 log = logging.getLogger("engine.http")
 
 CLIENT_LEFT = 499
-"""The status that counts where a client left before its answer, or the engine stopped: none was sent."""
+"""The status counted if the client left before its answer, or the engine stopped: none was sent."""
 
 
 class Front(msgspec.Struct, frozen=True):
     """What requests need before their handler: the tokens, and the limits that all requests share.
 
-    `started` is how the process was started. `ports` are the other ports that serve strangers, by the name that
-    `/health` gives them, each with whether it listens. `stopping` is set when the process is about to end.
+    `started` is how the process was started. `certificates` are those of the ports with TLS, by the section that names
+    each. `ports` are the other ports that serve strangers, by the name that `/health` gives them, each with whether it
+    listens. `stopping` is set when the process is about to end.
     """
 
     store: Store
@@ -74,6 +77,8 @@ class Front(msgspec.Struct, frozen=True):
     bodies: Bodies
     requests: SharedLimit
     wrong_tokens: WrongTokens
+    cross_origin: CrossOrigin
+    certificates: Mapping[str, Certificate]
     gate: TokenGate
     ports: Mapping[str, Callable[[], bool]]
     calls: CallCounts
@@ -87,7 +92,7 @@ def make_app(
 
     `tags` are as in `openapi.document`.
     """
-    app = _App("engine", static_folder=None)
+    app = _App("engine", front.cross_origin)
     app.url_rule_class = _Rule
     server.install(app)
     app.url_map.merge_slashes = False
@@ -115,9 +120,9 @@ def make_app(
 
 
 class _Rule(QuartRule):
-    """A rule that paths are matched with, and no URL is built from.
+    """A rule that matches paths but builds no URLs.
 
-    For building, Werkzeug compiles two functions for each rule: a tenth of a second of each start.
+    To build URLs, Werkzeug would compile two functions for each rule: a tenth of a second at each start.
     """
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
@@ -132,10 +137,18 @@ class _App(QuartTrio):
     """Routes by the path as sent: in the decoded path `%2F` would look like `/`.
 
     A single trailing slash is ignored. Also releases what a request holds once its answer has ended or its client has
-    left.
+    left, and says what pages of other origins may read.
     """
 
+    def __init__(self, name: str, cross_origin: CrossOrigin) -> None:
+        super().__init__(name, static_folder=None)
+        self._cross_origin = cross_origin
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._cross_origin.concerns(scope):
+            if await self._cross_origin.answer_preflight(scope, send):
+                return
+            send = self._cross_origin.marking(scope, send)
         async with AsyncExitStack() as held:
             await self._route({**scope, HELD: held}, receive, send)
 
@@ -179,7 +192,7 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
         if takes_query:
             arguments["query"] = query
         if headers is not None:
-            # Of a repeated header the first counts. To look up one that is missing takes longer than to pass all.
+            # The first of repeated headers counts. Looking up a missing one takes longer than passing over all.
             given = [(name.lower(), value) for name, value in reversed(list(asked.headers))]
             given = [(header_names[name], value) for name, value in given if name in header_names]
             arguments["headers"] = decode_query(headers, given)
@@ -195,7 +208,7 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
         return bytes_response(made) if isinstance(made, bytes) else json_response(made)
 
     async def keep(asked: HttpRequest, path: dict[str, str], admitted: Admitted, made: Any) -> None:
-        """Put a change into the audit record; all else into the token's log."""
+        """Enter a change in the audit record, anything else in the token's log."""
         changed = False
         if change is not None:
             address = None if admitted.caller is OWNER else door.addresses.of(asked)
@@ -303,7 +316,7 @@ def _ready(front: Front) -> Callable[[], Awaitable[Response]]:
 def _openapi(
     front: Front, operations: Sequence[Operation], tags: Mapping[str, str]
 ) -> Callable[[], Awaitable[Response]]:
-    """The document, made for the first request: that takes 0.3 s, for which no start should wait."""
+    """The document, made at the first request for it: no start should wait the 0.3 s that this takes."""
     made: list[bytes] = []
     making = trio.Lock()
 

@@ -29,7 +29,7 @@ REFERENCE = "X-Request-Id"
 LINES = 20
 WINDOW = 60.0
 LONGEST = 200
-"""Most characters of text from outside in one line."""
+"""Maximum characters of text from outside in one line."""
 
 # Newer versions of Quart raise an error of their own if a body breaks off.
 _BROKE_OFF = getattr(quart.wrappers.base, "ClientDisconnectedError", trio.BrokenResourceError)

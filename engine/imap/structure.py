@@ -12,6 +12,7 @@ import msgspec
 
 from engine.imap import limits
 from engine.imap.nodes import Node, number, octets, text
+from engine.mail.media_types import OCTET_STREAM
 
 MESSAGE = "message/rfc822"
 
@@ -112,9 +113,12 @@ def _part(node: list[Node], path: str, parents: tuple[str, ...]) -> BodyPart | N
         return None
     # If members are missing at the end, MIME's defaults apply (RFC 2045 section 5.2).
     node = node + [None] * (7 - len(node)) if len(node) < 7 else node
-    kind = f"{_word(node[0]) or 'text'}/{_word(node[1]) or 'plain'}"
+    named, encoding = _word(node[0]), _word(node[5])
+    kind = f"{named or 'text'}/{_word(node[1]) or 'plain'}"
+    if not named and encoding == "base64":
+        kind = OCTET_STREAM  # Dovecot says nothing of a type that it cannot read; few texts are sent in base64
     # After the seven basic fields: envelope, body and lines of an attached message, lines of a text, then the MD5.
-    extra = 8 if kind.startswith("text/") else 7
+    extra = 8 if named == "text" else 7
     if kind == MESSAGE and len(node) > 8 and isinstance(node[8], list):
         extra = 10
     disposition = node[extra + 1] if len(node) > extra + 1 else None
@@ -124,7 +128,7 @@ def _part(node: list[Node], path: str, parents: tuple[str, ...]) -> BodyPart | N
         kind=kind,
         parameters=_parameters(node[2]),
         content_id=octets(node[3]).strip(),
-        encoding=_word(node[5]),
+        encoding=encoding,
         size=number(node[6], 63) or 0,
         disposition=_word(shown[0]),
         disposition_parameters=_parameters(shown[1] if len(shown) > 1 else None),

@@ -142,7 +142,7 @@ def longest_line(data: bytes) -> int:
     """Octets of the longest line, without its CRLF."""
     if len(data) <= LONGEST_LINE:
         return len(data)
-    return max(len(line) for block in _blocks(data) for line in block.split(b"\r\n"))
+    return max(max(map(len, block.split(b"\r\n"))) for block in _blocks(data))
 
 
 def base64_pieces(data: bytes) -> Iterator[bytes]:

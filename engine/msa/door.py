@@ -19,15 +19,15 @@ from contextlib import ExitStack
 import trio
 
 from engine.config import Msa
+from engine.edge.certificate import Certificate
 from engine.edge.connection_limit import ConnectionLimit
 from engine.edge.listener import accept, listen_at
 from engine.edge.wrong_tokens import source_of
-from engine.msa.certificate import Certificate
 from engine.msa.handover import HandOver
 from engine.msa.logins import Logins
 from engine.msa.reception import Reception
 from engine.msa.session import WRITE_SECONDS, Client, Counts, DoorSession, SessionParts
-from engine.queue.accept import new_queue_id
+from engine.queue.queue_ids import QueueIds
 from engine.store.bodies import Spool
 from engine.world import World
 
@@ -41,9 +41,9 @@ TURN_AWAY = 1.0
 class Listeners:
     """The listening sockets: for STARTTLS, and for TLS from the first octet if `msa.tls_port` is set."""
 
-    def __init__(self, config: Msa) -> None:
-        """Raises `ConfigError` if a socket cannot be opened or the certificate cannot be read."""
-        self.certificate = Certificate(config.cert, config.key) if config.cert else None
+    def __init__(self, config: Msa, certificate: Certificate | None) -> None:
+        """Raises `ConfigError` if a socket cannot be opened."""
+        self.certificate = certificate
         self.plain = listen_at(config.host, config.port, "msa.port", WRITE_SECONDS)
         self.tls = listen_at(config.host, config.tls_port, "msa.tls_port", WRITE_SECONDS) if config.tls_port else None
 
@@ -57,13 +57,21 @@ class Door:
     """The door of one engine. `spool_above` is the size of the largest body outside the spool."""
 
     def __init__(
-        self, config: Msa, logins: Logins, hand_over: HandOver, spool: Spool, spool_above: int, world: World
+        self,
+        config: Msa,
+        logins: Logins,
+        hand_over: HandOver,
+        spool: Spool,
+        spool_above: int,
+        queue_ids: QueueIds,
+        world: World,
     ) -> None:
         self._config = config
         self._logins = logins
         self._hand_over = hand_over
         self._spool = spool
         self._spool_above = spool_above
+        self._queue_ids = queue_ids
         self._world = world
         self._crowd = ConnectionLimit()
         self._crowd.most = min(self._crowd.most, config.connections)
@@ -129,7 +137,7 @@ class Door:
             self._spool,
             self._spool_above,
             self._config.max_message,
-            lambda: new_queue_id(self._world.now(), self._world),
+            lambda: self._queue_ids.new(self._world.now()),
         )
 
     async def _serve(self, stream: trio.SocketStream, parts: SessionParts, *, tls: bool) -> None:

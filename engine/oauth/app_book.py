@@ -26,8 +26,7 @@ from engine.world import World
 
 log = logging.getLogger("engine.oauth")
 
-_LETTERS = string.ascii_letters + string.digits
-_ID_LETTERS = 20
+_ID_LETTERS = string.ascii_letters + string.digits
 
 
 class Made(msgspec.Struct):
@@ -76,7 +75,7 @@ class AppBook:
 
     def new_id(self) -> str:
         """An id for an app."""
-        return "".join(self._world.random.choice(_LETTERS) for _ in range(_ID_LETTERS))
+        return self._world.letters(20, _ID_LETTERS)
 
     async def add(self, app: App) -> Made:
         """Create an app. Raises what `Store.admit` raises."""

@@ -19,7 +19,7 @@ from engine.model.message_states import ENDED, State
 from engine.store import messages
 
 _LAST = chr(0x10FFFF)
-"""After every character that an address has."""
+"""Sorts after every character of an address."""
 FEW = 5000
 """Up to this many messages are looked up one by one; more are searched for in all that match, in their order."""
 _OPEN = tuple(state for state in State if state not in ENDED)
@@ -29,7 +29,7 @@ _INDEXES = {
     (True, False): "message_ended_newest",
     (True, True): "message_ended_by_state",
 }
-"""Which index has the messages, by whether they have ended, and whether those of one account are wanted."""
+"""The index to use, by whether the messages have ended, and whether those of one account are requested."""
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -96,13 +96,13 @@ def page(
 
 
 def _addressed(db: sqlite3.Connection, beginning: str) -> set[int]:
-    """The messages to an address that begins so."""
+    """The messages to an address that begins with this."""
     query = "SELECT message AS id FROM recipient WHERE address >= ? COLLATE NOCASE AND address < ? COLLATE NOCASE"
     return set(_ids(db, query, (beginning, f"{beginning}{_LAST}")))
 
 
 def _ids(db: sqlite3.Connection, query: str, arguments: Sequence[Any]) -> list[int]:
-    """The ids that a query finds. All in one value: of 100,000 rows, making each one takes most of the time."""
+    """The ids that a query finds, fetched as one value: making 100,000 rows would take most of the time."""
     (found,) = db.execute(f"SELECT json_group_array(id) FROM ({query})", arguments).fetchone()
     return msgspec.json.decode(found, type=list[int])
 
@@ -141,7 +141,7 @@ def counts(db: sqlite3.Connection, account: str | None, now: float) -> Counts:
 
 
 def depths(db: sqlite3.Connection, now: float) -> dict[State, Depth]:
-    """The messages of each state that is not an end."""
+    """The messages in each state that is not final."""
     return {state: _depth(db, state, now) for state in State if state not in ENDED}
 
 

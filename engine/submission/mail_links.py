@@ -66,6 +66,12 @@ class OwnLinks(NamedTuple):
             draft = self._with_list(draft, self.terms.list_id, message_id)
         return self._with_tracking(draft, message_id)
 
+    def with_text(self, draft: Draft) -> Draft:
+        """The draft with a plain text, if its HTML will get links that no reader of plain text should see."""
+        if not self.tracks or draft.text or not draft.html:
+            return draft
+        return replace(draft, text=html_to_text(draft.html))
+
     def put_into_whole(self, message: Composed, message_id: str) -> Composed:
         """A whole message with the tracking in its HTML; unchanged if it is signed or has no HTML.
 
@@ -113,8 +119,7 @@ class OwnLinks(NamedTuple):
     def _with_tracking(self, draft: Draft, message_id: str) -> Draft:
         if not draft.html or not self.tracks:
             return draft
-        what = self._tracked(draft.headers, message_id)
-        return replace(draft, text=draft.text or html_to_text(draft.html), html=tracked(draft.html, what))
+        return replace(self.with_text(draft), html=tracked(draft.html, self._tracked(draft.headers, message_id)))
 
     def _tracked(self, headers: Sequence[tuple[str, str]], message_id: str) -> Tracked:
         left = frozenset(

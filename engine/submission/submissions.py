@@ -25,7 +25,8 @@ from engine.mail.compose import Composed, Draft
 from engine.mail.header_writing import HeaderError
 from engine.model.message import Message, OnDoubt
 from engine.model.message_states import State
-from engine.queue.accept import After, Incoming, Intake, new_queue_id
+from engine.queue.accept import After, Incoming, Intake
+from engine.queue.queue_ids import QueueIds
 from engine.schema.submit import Content
 from engine.store.follow_ups import What
 from engine.store.idempotency_keys import Kept
@@ -46,6 +47,7 @@ from engine.submission.raw import (
 )
 from engine.submission.reference import NOTHING, Referenced
 from engine.submission.reference_reading import References
+from engine.submission.sending_limits import refuse_too_many
 from engine.submission.terms import Terms
 from engine.world import World
 
@@ -59,6 +61,7 @@ class Submissions:
         references: References,
         links: MailLinks,
         intake: Intake,
+        queue_ids: QueueIds,
         routes: Routes,
         attempts: Callable[[], int],
         gateways: GatewayChoice,
@@ -69,6 +72,7 @@ class Submissions:
         self.references = references
         self.links = links
         self._intake = intake
+        self._queue_ids = queue_ids
         self._routes = routes
         self._attempts = attempts
         self.gateways = gateways
@@ -154,10 +158,13 @@ class Submissions:
         `after` is what must happen once it is sent.
         """
         envelope = envelope_of(draft, terms)
+        gateway = self.gateways.of(terms.gateway)
+        if gateway is None:
+            refuse_too_many(account, len(envelope.recipients))
         attempts = self._attempts() if terms.attempts is None else terms.attempts
         message = Message(
             id=0,
-            queue_id=new_queue_id(terms.send_at, self._world),
+            queue_id=self._queue_ids.new(terms.send_at),
             account=account.id,
             message_id=message_id,
             subject=draft.subject,
@@ -181,7 +188,7 @@ class Submissions:
             interruptions=0,
             expires_at=self._intake.expires_at(terms.send_at, attempts),
             local_address=terms.local_address,
-            gateway=self.gateways.of(terms.gateway),
+            gateway=gateway,
         )
         if terms.proxy is not None:
             message.proxy = self._routes.seal(account.id, message.queue_id, terms.proxy)

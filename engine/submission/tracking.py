@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -22,7 +23,9 @@ from engine.mail.html_markup import attribute_characters, tags
 
 OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH = "/open.gif", "/redirect", "/unsubscribe"
 LONGEST_DATA = 5000
-"""Most octets of a link's JSON: encoded, it must fit into the request line that any proxy accepts."""
+"""Maximum octets of a link's JSON: encoded, it must fit into the request line that any proxy accepts."""
+LONGEST_KEPT = 100_000
+"""Maximum characters of HTML whose links are kept for the next message."""
 _OWN_PATHS = (OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH)
 _LINKS = frozenset({"a", "area"})
 _TEXTS = frozenset({"textarea", "xmp", "noframes"})
@@ -66,9 +69,15 @@ class LinkIn(NamedTuple):
 
 def tracked(html: str, what: Tracked) -> str:
     """The HTML with the tracking put into it. Takes time in proportion to its length."""
-    if what.clicks:
-        html = _with_links(html, what)
-    return _with_picture(html, what) if what.opens else html
+    found, end = _places(html)
+    new = [(link.start, link.end, ours) for link in found if (ours := _ours(link, what))] if what.clicks else []
+    if what.opens:
+        new.append((end, end, _picture(what)))
+    written, at = [], 0
+    for start, end, text in sorted(new):
+        written += [html[at:start], text]
+        at = end
+    return "".join([*written, html[at:]])
 
 
 def links(html: str) -> Iterator[LinkIn]:
@@ -124,21 +133,16 @@ def _href(attributes: str, at: int) -> LinkIn | None:
     return None
 
 
-def _with_links(html: str, what: Tracked) -> str:
-    written, at = [], 0
-    for link in links(html):
-        if link.url in what.left or _is_own(link.url, what.base):
-            continue
-        try:
-            data = click_data(what.account, what.message_id, link.url)
-        except UnicodeEncodeError:
-            # What is no text leads nowhere, with or without us.
-            continue
-        if len(data) > LONGEST_DATA:
-            continue
-        written += [html[at : link.start], _escaped(f"{what.base}{CLICK_PATH}?{what.sign(data)}")]
-        at = link.end
-    return "".join([*written, html[at:]])
+def _ours(link: LinkIn, what: Tracked) -> str | None:
+    """The value that makes a link lead through the engine; None if it stays as it is."""
+    if link.url in what.left or _is_own(link.url, what.base):
+        return None
+    try:
+        data = click_data(what.account, what.message_id, link.url)
+    except UnicodeEncodeError:
+        # What is no text leads nowhere, with or without us.
+        return None
+    return None if len(data) > LONGEST_DATA else _escaped(f"{what.base}{CLICK_PATH}?{what.sign(data)}")
 
 
 def _is_own(url: str, base: str) -> bool:
@@ -146,12 +150,31 @@ def _is_own(url: str, base: str) -> bool:
     return any(lowered.startswith((f"{own}{path}?", f"{own}{path}#")) or lowered == own + path for path in _OWN_PATHS)
 
 
-def _with_picture(html: str, what: Tracked) -> str:
+def _picture(what: Tracked) -> str:
     query = what.sign(open_data(what.account, what.message_id))
     source = _escaped(f"{what.base}{OPEN_PATH}?{query}")
-    picture = f'<img src="{source}" alt="" width="1" height="1" style="border:0;width:1px;height:1px">'
-    place = _end_of_body(html)
-    return html[:place] + picture + html[place:]
+    return f'<img src="{source}" alt="" width="1" height="1" style="border:0;width:1px;height:1px">'
+
+
+class _Places(NamedTuple):
+    """Where tracking goes in HTML: its links, and the place for the picture."""
+
+    links: tuple[LinkIn, ...]
+    end: int
+
+
+def _places(html: str) -> _Places:
+    return _kept_places(html) if len(html) <= LONGEST_KEPT else _found_places(html)
+
+
+def _found_places(html: str) -> _Places:
+    return _Places(tuple(links(html)), _end_of_body(html))
+
+
+@functools.lru_cache(maxsize=1)
+def _kept_places(html: str) -> _Places:
+    """Those of the last HTML are kept: it is the same in all messages of many merges."""
+    return _found_places(html)
 
 
 def _end_of_body(html: str) -> int:

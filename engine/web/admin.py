@@ -1,7 +1,7 @@
-"""`/admin`: the declared pages and actions, served: who may, which form it came from, errors as pages, headers.
+"""Serves the pages and actions of `/admin`: access, where a form came from, errors as pages, headers.
 
-A form is taken only from a page of the same session: its token must be the session's, and the browser must not say that
-another site sent it (`Sec-Fetch-Site`, `Origin`).
+A form is accepted only from a page of the same session: it must carry the session's token, and the browser must not say
+that another site sent it (`Sec-Fetch-Site`, `Origin`).
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ async def _answer(site: Site, attention: Attention, declared: Declared, asked: P
 
 
 async def _admitted(visit: Visit, declared: Declared) -> Response | None:
-    """Where to go first, if anywhere. Raises `Problem` 403 for what this person, or this form, may not do."""
+    """The page to visit first, if any. Raises `Problem` 403 for what this person, or this form, may not do."""
     if declared.method == "POST":
         _refuse_other_sites(visit.asked)
     if declared.role is None:
@@ -125,7 +125,7 @@ async def _static(asked: PageRequest) -> Response:
 
 
 def of_problem(problem: Problem) -> Response:
-    """The page for an error outside of every page's handler: a form too large, too many requests, a crash."""
+    """The page for an error outside any page's handler: a form too large, too many requests, a crash."""
     response = render(
         "bare_error.html",
         {"t": texts_of(DEFAULT), "problem": problem, "reference": problem.headers.get(REFERENCE, "")},

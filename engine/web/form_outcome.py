@@ -44,9 +44,7 @@ class NotConnected(EngineError):
 
 
 def connected(form: AuthenticationForm, account: str, *, new: bool, here: str | None) -> Response:
-    """Back to the caller with the account; a page where the link leads back to this engine, `here`, whose home is no
-    place for the owner of a mailbox.
-    """
+    """Redirect to the caller with the account, or show a page if the link leads back to this engine (`here`)."""
     if here and form.redirect_url == f"{here.rstrip('/')}/":
         text = "You can close this window."
         return page("message.html", 200, title="Your mailbox is connected", text=text, more="", again=None)
@@ -76,7 +74,7 @@ def not_connected(reason: NotConnected) -> Response:
         _STATUS.get(reason.error, 400),
         title=_TITLES.get(reason.error, _TITLES["server_error"]),
         text=_sentence(reason),
-        more="" if reason.again is not None else _NEW_LINK,
+        more="" if reason.again is not None or reason.error == "invalid_state" else _NEW_LINK,
         again=reason.again,
     )
 

@@ -1,5 +1,6 @@
-"""The engine as its users run it: `python -m engine serve`, a process of its own with a data folder of its own.
+"""The engine as its users run it: `engine serve`, a process of its own with a data folder of its own.
 
+It is forked from a process that has imported it (`real.forking`), or started as `python -m engine` where that matters.
 Talks to it by plain HTTP with the standard library, so that no code of the engine stands between a test and the wire;
 each answer is held against what its operation declares. What it logs is kept in `log`, over all its starts.
 """
@@ -10,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,13 +19,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from answers import check
+from real import forking
+from real.forking import REPOSITORY
 from real.processes import PATIENCE_SECONDS, wait_until
 from real.servers import HOST, free_ports
 
 from engine.store import database, tokens
 from engine.world import World
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 class Answer(NamedTuple):
@@ -39,11 +41,14 @@ class Answer(NamedTuple):
 
 
 class EngineProcess:
-    """One engine on `url`, not started yet. `settings` are environment overrides such as `ENGINE_RETRY__SCHEDULE`."""
+    """One engine on `url`, not started yet. `settings` are environment overrides such as `ENGINE_RETRY__SCHEDULE`.
+
+    `executed`: each start is one of Python, for what measures memory and for what only a start from nothing shows.
+    """
 
     host = HOST
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, executed: bool = False, **settings: str) -> None:
         (self.port,) = free_ports(1)
         self.url = f"http://{HOST}:{self.port}"
         self.folder = folder / "data"
@@ -56,8 +61,11 @@ class EngineProcess:
             "ENGINE_STORE__PATH": str(self.folder),
             **settings,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._executed = executed
+        self._process: subprocess.Popen[bytes] | forking.ForkedEngine | None = None
         self._token: str | None = None
+        self.trust: ssl.SSLContext | None = None
+        """Whose certificates count, once it is configured to speak TLS."""
         self.crash_expected = False
         """Set by a test that makes it crash on purpose; otherwise a traceback in the log fails the test."""
 
@@ -96,10 +104,14 @@ class EngineProcess:
 
         `under`: a command that runs it, such as strace.
         """
-        command = [*under, sys.executable, "-m", "engine", *arguments]
-        return subprocess.run(
-            command, env=self._environment, cwd=self._log_file.parent, capture_output=True, text=True, check=True
-        )
+        folder = self._log_file.parent
+        if self._forked(under):
+            done = forking.run(arguments, self._environment, folder)
+        else:
+            command = [*under, sys.executable, "-m", "engine", *arguments]
+            done = subprocess.run(command, env=self._environment, cwd=folder, capture_output=True, text=True)
+        done.check_returncode()
+        return done
 
     def start(self, under: Sequence[str] = ()) -> None:
         """Start it and wait until `/health` answers. Raises `RuntimeError`, with its log, when it ends or is silent.
@@ -108,14 +120,17 @@ class EngineProcess:
         """
         mortal = ["setpriv", "--pdeathsig", "KILL"]
         with self._log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*mortal, *under, *(mortal if under else []), sys.executable, "-m", "engine", "serve"],
-                env=self._environment,
-                cwd=self._log_file.parent,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            if self._forked(under):
+                self._process = forking.start(["serve"], self._environment, self._log_file.parent, log.fileno())
+            else:
+                self._process = subprocess.Popen(
+                    [*mortal, *under, *(mortal if under else []), sys.executable, "-m", "engine", "serve"],
+                    env=self._environment,
+                    cwd=self._log_file.parent,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
         try:
             wait_until(lambda: self._process.poll() is not None or self._healthy(), "start of the engine")
         except TimeoutError as error:
@@ -143,6 +158,8 @@ class EngineProcess:
             fields["Authorization"] = f"Bearer {used}"
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE_SECONDS)
+        if self.trust is not None:
+            connection = http.client.HTTPSConnection(HOST, self.port, timeout=PATIENCE_SECONDS, context=self.trust)
         try:
             connection.request(method, path, data, fields)
             response = connection.getresponse()
@@ -192,6 +209,9 @@ class EngineProcess:
         """Terminate and start again on the same port and folder."""
         self.terminate()
         self.start()
+
+    def _forked(self, under: Sequence[str]) -> bool:
+        return not self._executed and not under and forking.can_fork(self._environment)
 
     def _healthy(self) -> bool:
         try:

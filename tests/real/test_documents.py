@@ -21,6 +21,7 @@ from real.certificates import Certificates
 from real.documents import FOLLOW, Block, blocks, command, documents, environment_folder, source_folder
 from real.dovecot import Dovecot
 from real.engine_process import REPOSITORY, EngineProcess
+from real.machine_copy import MachineCopy
 from real.postfix import Postfix
 from real.processes import wait_until
 from real.servers import HOST, free_ports
@@ -359,75 +360,10 @@ def test_metrics_as_they_are_written(start_engine: Callable[..., EngineProcess],
     assert "mailbox_engine_" in printed and "\nqueue_size" in printed
 
 
-# docs/operate.md, on a copy of this machine that goes when the test is over.
-
-MACHINE = """
-umask 022
-mount --make-rprivate /
-mount -t tmpfs tmpfs "$SCRATCH"
-mkdir "$SCRATCH"/up "$SCRATCH"/work "$SCRATCH"/root
-mount -t overlay overlay -o "lowerdir=/,upperdir=$SCRATCH/up,workdir=$SCRATCH/work" "$SCRATCH/root"
-mount --rbind /proc "$SCRATCH/root/proc"
-mount --rbind /dev "$SCRATCH/root/dev"
-for each in "$SOURCE" "$REPOSITORY" "$PACKAGES"; do
-    [ -e "$SCRATCH/root$each" ] || { mkdir -p "$SCRATCH/root$each" && mount --rbind "$each" "$SCRATCH/root$each"; }
-done
-ip link set lo up
-exec chroot "$SCRATCH/root" bash -euo pipefail -c "$INSIDE"
-"""
-INSIDE = """
-# Where the tests' own Python and code lie, the engine's user must be able to read; on a real machine it is.
-for each in "$REPOSITORY" "$PACKAGES" "$BASE"; do
-    while [ "$each" != / ]; do chmod a+rx "$each"; each=$(dirname "$each"); done
-done
-userdel mailbox-engine 2>/dev/null || true
-rm -rf /opt/mailbox-engine /var/lib/mailbox-engine /etc/mailbox-engine.toml /backup
-cp -r "$SOURCE" /srv/mailbox-engine
-cp -r "$STANDINS" /srv/standins
-export PATH=/srv/standins:$PATH HOME=/srv
-cd /srv/mailbox-engine
-"""
-
-
-def machine_is_possible() -> bool:
-    if os.geteuid() != 0:
-        return False
-    return (
-        subprocess.run(["unshare", "-mn", "mount", "--make-rprivate", "/"], capture_output=True, check=False).returncode
-        == 0
-    )
-
-
-def stand_ins(folder: Path) -> None:
-    """What would come from the network: packages of Debian, and those of Python, which the tests have already."""
-    folder.mkdir()
-    command(folder / "apt-get", 'case "$*" in update | "install -y "*) ;; *) exit 1 ;; esac')
-    (folder / "make.py").write_text(
-        f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(REPOSITORY / 'tests')!r})\n"
-        "from real.documents import environment_folder\nenvironment_folder(Path(sys.argv[1]))\n"
-    )
-    pip = r"""#!/bin/sh
-[ "$1 $2 $4" = "install -c ." ] && [ -e "$3" ] && [ -e pyproject.toml ] || { echo "pip: $*"; exit 1; }
-mv "$(dirname "$0")/not-yet" "$(dirname "$0")/engine"
-"""
-    command(
-        folder / "python3",
-        f"""if [ "$1 $2" != "-m venv" ]; then exec {os.path.realpath(sys.executable)} "$@"; fi
-{sys.executable} /srv/standins/make.py "$(realpath -m "$3")"
-cd "$3"/bin && mv engine not-yet
-cat >pip <<'END'
-{pip}END
-chmod 755 pip""",
-    )
-
-
 def test_operate_as_it_is_written(tmp_path: Path) -> None:
-    if not machine_is_possible():
+    if not MachineCopy.is_possible():
         pytest.skip("a copy of the machine needs root and the right to mount")
-    source_folder(tmp_path / "source")
-    (tmp_path / "source" / "engine").unlink()
-    stand_ins(tmp_path / "standins")
-    (tmp_path / "scratch").mkdir()
+    machine = MachineCopy(tmp_path)
     here = [block for block in blocks("docs/operate.md") if not block.reason]
     needs, install, unit, ordinary, *others = here
     assert needs.text.startswith("apt-get") and "useradd" in install.text and "mailbox-engine.service" in unit.text
@@ -435,8 +371,7 @@ def test_operate_as_it_is_written(tmp_path: Path) -> None:
     later = "".join(f"echo '## {block.file}:{block.line}'\n{block.text}" for block in others)
     later = re.sub(r"(?<= )wh_\w+", '"$ENDPOINT"', later).replace("--after 4711", "--after 3")
     later = re.sub(r"(?<=revoke )\w+", '"$VISITOR"', re.sub(r"(?<=--token )\w+", '"$ID"', later))
-    inside = f"""{INSIDE}
-{needs.text}{install.text}
+    script = f"""{needs.text}{install.text}
 [ "$(stat -c %U:%a /var/lib/mailbox-engine/journal.db)" = mailbox-engine:600 ]
 [ -z "$(find /var/lib/mailbox-engine ! -user mailbox-engine)" ]
 [ "$(stat -c %U:%G:%a /etc/mailbox-engine.toml)" = root:mailbox-engine:640 ]
@@ -481,26 +416,7 @@ BLOCK
 HOME=/home/somebody setpriv --reuid somebody --regid somebody --init-groups bash /srv/ordinary
 echo "## the end"
 """
-    names = {
-        "SCRATCH": str(tmp_path / "scratch"),
-        "SOURCE": str(tmp_path / "source"),
-        "STANDINS": str(tmp_path / "standins"),
-        "REPOSITORY": str(REPOSITORY),
-        "PACKAGES": sys.prefix,
-        "BASE": sys.base_prefix,
-        "INSIDE": inside,
-    }
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    done = subprocess.run(
-        ["unshare", "-mnp", "--fork", "--kill-child", "bash", "-euo", "pipefail", "-c", MACHINE],
-        env={**kept, **names},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0 and done.stdout.endswith("## the end\n"), done.stdout[-6000:]
-    assert "Traceback" not in done.stdout
-    assert "the receiver checks it" in done.stdout
+    heard = machine.run(script)
+    assert heard.endswith("## the end\n"), heard[-6000:]
+    assert "Traceback" not in heard
+    assert "the receiver checks it" in heard

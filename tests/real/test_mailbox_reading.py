@@ -194,6 +194,7 @@ def peak_memory(pid: int) -> int:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
+@pytest.mark.executed
 def test_a_large_file_passes_while_lists_are_read(mailbox: Mailbox) -> None:
     mailbox.append(with_file(LARGE))
     told = mailbox.event("messageNew")

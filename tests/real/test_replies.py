@@ -185,6 +185,7 @@ def _answered(mailbox: Mailbox, id: str) -> bool:
     return bool(mailbox.ask("GET", f"message/{id}").get("answered", False))
 
 
+@pytest.mark.executed
 def test_a_large_forward_takes_little_memory(mailbox: Mailbox) -> None:
     big = EmailMessage()
     big["From"], big["Subject"], big["Message-ID"] = "a@x.example", "big", "<big@x.example>"
@@ -200,6 +201,7 @@ def test_a_large_forward_takes_little_memory(mailbox: Mailbox) -> None:
     assert len([part for part in sent.walk() if part.get_filename() == "big.zip"]) == 1
 
 
+@pytest.mark.executed
 def test_ten_large_forwards_at_once_take_little_memory(mailbox: Mailbox) -> None:
     big = EmailMessage()
     big["From"], big["Subject"], big["Message-ID"] = "a@x.example", "big", "<big@x.example>"

@@ -74,6 +74,7 @@ def test_a_flooded_account_goes_in_order_and_holds_up_nobody(
         assert came == sorted(came)
 
 
+@pytest.mark.executed
 def test_a_start_with_many_queued_leaves_their_bodies_on_disk(start_engine: StartEngine, tmp_path: Path) -> None:
     count, body_bytes = 3000, 10_000
     with ExitStack() as stack:

@@ -181,6 +181,14 @@ def test_what_is_wrong_in_the_environment_is_named_with_the_variable(name, text,
         ("ENGINE_NETWORK__MAIL_PORTS", "0", "network.mail_ports"),
         ("ENGINE_HTTP__PROXIES", "127.0.0.1 10.0.0.1/8", "http.proxies"),
         ("ENGINE_HTTP__PROXIES", "localhost", "http.proxies"),
+        ("ENGINE_HTTP__CORS_ORIGINS", "https://a.example * ", 'no other origin beside "*"'),
+        ("ENGINE_HTTP__CORS_ORIGINS", "https://a.example/", "without a path or a slash at the end"),
+        ("ENGINE_HTTP__CORS_ORIGINS", "a.example", "http.cors_origins must list origins"),
+        ("ENGINE_HTTP__CORS_ORIGINS", "https://A.example", "in lower case"),
+        ("ENGINE_HTTP__CORS_ORIGINS", "null", "http.cors_origins"),
+        ("ENGINE_HTTP__CORS_ORIGINS", "https://*.a.example", "http.cors_origins"),
+        ("ENGINE_HTTP__CORS_ORIGINS", "https://a.example:443", "must leave the usual port out"),
+        ("ENGINE_HTTP__CORS_ORIGINS", "http://a.example:80", "must leave the usual port out"),
         ("ENGINE_HTTP__STREAMS", "0", "http.streams"),
         ("ENGINE_QUEUE__ON_DOUBT", "ask", "queue.on_doubt must be resend, hold or fail, not 'ask'"),
         ("ENGINE_IMAP__LOGINS", "0", "imap.logins"),
@@ -195,6 +203,15 @@ def test_a_value_out_of_range_is_named(name, text, key):
 def test_a_key_that_has_moved_still_works(toml):
     assert load(toml("[webhooks]\nallow_private = false\n"), {}).network.allow_private is False
     assert load(None, {"ENGINE_WEBHOOKS__ALLOW_PRIVATE": "no"}).network.allow_private is False
+
+
+@pytest.mark.parametrize(
+    "origins",
+    ["*", "https://a.example http://a.example:8080 http://[::1]:3000", "chrome-extension://abcdefgh http://localhost"],
+)
+def test_origins_as_browsers_send_them(origins):
+    config = load(None, {"ENGINE_HTTP__CORS_ORIGINS": origins})
+    assert config.http.cors_origins == tuple(origins.split())
 
 
 def test_lists_in_the_environment():

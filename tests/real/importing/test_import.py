@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,24 +23,6 @@ from engine.store.writer import Tx
 from engine.world import World
 
 RECORDED_SECRET = "the service secret of the recording"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "data")
-
-
-@pytest.fixture
-def run(
-    redis_server: RedisServer, folder: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> ImportCommand:
-    redis_server.empty()
-    return ImportCommand(redis_server, folder, monkeypatch, capsys)
-
-
-@pytest.fixture
-def there(redis_server: RedisServer, run: ImportCommand) -> EmailEngine:
-    return EmailEngine(redis_server)
 
 
 @pytest.mark.parametrize(

@@ -20,24 +20,6 @@ from engine.store import audit, blocklists, templates, tokens, webhooks
 from engine.store.sealed import endpoint_field
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "data")
-
-
-@pytest.fixture
-def run(
-    redis_server: RedisServer, folder: Folder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> ImportCommand:
-    redis_server.empty()
-    return ImportCommand(redis_server, folder, monkeypatch, capsys)
-
-
-@pytest.fixture
-def there(redis_server: RedisServer, run: ImportCommand) -> EmailEngine:
-    return EmailEngine(redis_server)
-
-
 @pytest.mark.parametrize(
     ("secret", "words"), [("another one", "the secret is not the one"), (None, "EmailEngine has encrypted its secrets")]
 )
