@@ -137,6 +137,7 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("GET", "/v1/settings?" + "&".join(f"{name}=true" for name in SETTINGS.split()), None),
         ("GET", "/v1/sandbox/messages", None),
         *(("GET", f"/v1/sandbox/messages/{caught}{rest}", None) for rest in ("", "/source", "/attachments/2")),
+        ("DELETE", "/v1/sandbox/messages", None),
         ("GET", "/v1/events", None),
         ("GET", "/v1/events?before=9", None),
         ("GET", "/v1/events/sse", None),
