@@ -57,7 +57,7 @@ SWITCH_SECONDS = 0.001
 LARGE_BLOCK = 1024**2
 """Octets from which a block of memory is one of its own."""
 STUCK_SHOWN = 10
-"""Most tasks named if a stop hangs."""
+"""Maximum tasks named if a stop hangs."""
 _M_MMAP_THRESHOLD = -3  # malloc.h of glibc
 
 

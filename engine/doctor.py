@@ -38,7 +38,7 @@ from engine.world import World
 PYTHON = (3, 11)
 HEALTH_TIMEOUT = 3.0  # seconds
 SHOWN = 5
-"""Most accounts, or apps, that a finding names."""
+"""Maximum accounts, or apps, that a finding names."""
 DAY = 86_400.0  # seconds
 SECRETS_SOON = 30 * DAY
 RENEWED_BY, RENEWED_LATE = 30 * DAY, 7 * DAY

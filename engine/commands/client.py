@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.config import Http
 
 PATIENCE = 60.0
-"""The most seconds for an answer; a test event alone may take as long as its receiver has."""
+"""The maximum seconds for an answer; a test event alone may take as long as its receiver has."""
 HEALTH_PATIENCE = 1.0
 MOST_BYTES = 64 * 1024
 

@@ -40,7 +40,7 @@ RULES = (
     "./data",
 )
 CONTROL_PATIENCE = 10.0
-"""The most seconds for an engine to say what it is; one that starts on a large journal takes a while."""
+"""The maximum seconds for an engine to say what it is; one that starts on a large journal takes a while."""
 
 
 class NotThere(EngineError):

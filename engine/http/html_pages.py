@@ -52,9 +52,8 @@ class PageRequest(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """One page; `handler` raises `EngineError` for a request that it cannot answer.
 
-    `any_body`: what is posted may be no form; then its fields are none. `longest_form` and
-    `most_fields`: the most bytes and fields of a form.
-    `of_problem` makes a page of an error in place of the one for all pages.
+    `any_body`: the body need not be a form; if it is not, there are no fields. `longest_form` and `most_fields`: the
+    most bytes and fields of a form. `of_problem` makes a page of an error in place of the one for all pages.
     """
 
     path: str

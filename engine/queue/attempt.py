@@ -17,10 +17,12 @@ import msgspec
 import trio
 
 from engine.errors import EngineError, Fault
+from engine.model.limits import Quota
 from engine.model.message import LaneId, Message, Recipient
 from engine.model.message_states import State, message_state
 from engine.queue import doubt, judgements, outcome_events, retry
 from engine.queue.outcome import Judgement, judge
+from engine.queue.quota import SendingQuota
 from engine.queue.recorder import Recorder
 from engine.smtp.session import DeliveryError, SmtpEnvelope, SmtpSession
 from engine.smtp.verdict import Kind, Stage, Verdict, error_code, error_text
@@ -34,7 +36,7 @@ CRASHES = 2
 """Crashed attempts after which a message is given up: the fault is in the message, or in us."""
 
 GIVE_UP_AT_ONCE = 100
-"""Most messages given up in one commit, so that other commits do not wait long."""
+"""Maximum messages given up in one commit, so that other commits do not wait long."""
 
 
 class Withdrawn(EngineError):
@@ -85,6 +87,16 @@ class CurrentAttempt:
         """The `networkRouting` of its events, `proxy` and `localAddress`; None if neither was chosen."""
         self.decided: dict[str, Verdict] = {}
         """Verdicts that stand although the connection then lost step; the other recipients are sent again."""
+        self.quota: SendingQuota | None = None
+        """What its transactions count against; None: nothing."""
+        self.use: int | None = None
+        """The row of the transaction that counts and is not answered yet."""
+
+    @property
+    def next_recipients(self) -> int:
+        """The most recipients that the next transaction can have."""
+        left = len(self.envelope.recipients) - len(self.taken) - len(self.decided)
+        return max(1, min(left, self.envelope.group))
 
     def verdicts(self, others: Verdict) -> dict[str, Verdict]:
         """A verdict for each recipient of this attempt: its own, else `others`."""
@@ -103,7 +115,7 @@ class Attempts:
         self._began = world.now()
         self._clock = self._began - trio.current_time()
         self.verdicts: Counter[Kind] = Counter()
-        """Attempts recorded, by what came of them."""
+        """Attempts recorded, by result."""
 
     def _stepped(self) -> float:
         """Seconds by which the wall clock was set ahead since the start; messages do not age by them."""
@@ -128,6 +140,14 @@ class Attempts:
         """A due message of the lane with its own proxy or local address, and when it was due."""
         return messages.first_with_own_way(self._store.reader, lane, self._world.now())
 
+    def quota(self, account: str, limits: Quota | None) -> SendingQuota:
+        """What an account with these limits may send; it still has to be loaded."""
+        return SendingQuota(account, limits, self._store, self._world)
+
+    def open_recipients(self, message: int) -> int:
+        """How many recipients of a message may have to be sent to."""
+        return messages.open_recipients(self._store.reader, message)
+
     async def begin(self, message: int, due: float) -> CurrentAttempt | None:
         """Record the start of an attempt; None if the message is no longer due at `due`."""
         now = self._world.now()
@@ -142,6 +162,8 @@ class Attempts:
         assert attempt.body is not None
         session.trace = attempt.trace
         envelope = attempt.envelope
+        if attempt.quota is not None:
+            envelope = attempt.envelope = msgspec.structs.replace(envelope, group=attempt.quota.group)
         if attempt.decided:
             left = tuple(each for each in envelope.recipients if each not in attempt.decided)
             envelope = msgspec.structs.replace(envelope, recipients=left)
@@ -167,16 +189,22 @@ class Attempts:
         overall: Verdict,
         report: dict[str, object],
         following: tuple[int, float] | None,
+        *,
+        free: bool = False,
     ) -> tuple[Judgement, CurrentAttempt | None]:
         """Commit how the attempt ended and, if there is to be another, when the message is due again.
 
         `following` is the next message and when it was due. Its attempt begins in the same commit, which saves a sync,
-        and is returned; None if there is no `following` or it is no longer due.
+        and is returned; None if there is no `following` or it is no longer due. `free`: the attempt does not count.
         """
         now = self._world.now()
+        if free:
+            attempt.message.attempts_max += 1
         retry_at = now + self.wait_after(attempt.message.attempts_made)
 
         def change(tx: Tx) -> tuple[Judgement, CurrentAttempt | None]:
+            if free:
+                messages.allow_attempts(tx, attempt.message.id, attempt.message.attempts_max)
             judgement = self._end(tx, attempt, verdicts, overall, now, retry_at, report)
             return judgement, self._begin(tx, *following, now) if following is not None else None
 
@@ -211,9 +239,10 @@ class Attempts:
         message, still_due, again_at = attempt.message, self._still_due(attempt), self._world.now() + again_in
 
         def change(tx: Tx) -> None:
+            _count(tx, attempt, 0)
             states = [each.state for each in messages.recipients(tx, message.id)]
             due = self._recorder.due_again(tx, message, states, still_due)
-            if messages.undo_try(tx, message.id, message_state(states), due, message.interruptions):
+            if messages.undo_attempt(tx, message.id, message_state(states), due, message.interruptions):
                 attempts.undo(tx, message.id, message.attempts_made)
                 if due is not None:
                     self._recorder.due(tx, message, due)
@@ -293,7 +322,10 @@ class Attempts:
         if attempt.taken:
             recipients = messages.recipients(tx, message.id)
         left = {address: verdict for address, verdict in verdicts.items() if address not in attempt.taken}
-        unknown = message.doubt_since is not None or any(each.kind is Kind.DOUBT for each in left.values())
+        kinds = [each.kind for each in left.values()]
+        if Kind.DOUBT not in kinds:
+            _count(tx, attempt, kinds.count(Kind.ACCEPTED))
+        unknown = message.doubt_since is not None or Kind.DOUBT in kinds
         evidence = False
         if unknown:
             evidence = self._recorder.evidence(tx, message)
@@ -313,7 +345,7 @@ class Attempts:
 
     def _begin(self, tx: Tx, number: int, due: float, now: float) -> CurrentAttempt | None:
         message = messages.get(tx, number)
-        if message is None or message.next_at != due or not messages.begin_try(tx, number, due):
+        if message is None or message.next_at != due or not messages.begin_attempt(tx, number, due):
             return None
         message.attempts_made += 1
         recipients = messages.recipients(tx, number)
@@ -321,19 +353,26 @@ class Attempts:
         evidence = unknown and self._recorder.evidence(tx, message)
         spent = message.attempts_made > message.attempts_max
         # The message is due, even if the wall clock has been set back since.
-        tried = doubt.to_try(message, recipients, now=max(now, due), evidence=evidence)
+        tried = doubt.addresses_due(message, recipients, now=max(now, due), evidence=evidence)
         if spent or not tried:
             # Only doubts are left, and no evidence cleared them up in time.
             message.attempts_made -= 1
-            messages.undo_try(tx, number, message.state, None, message.interruptions)
+            messages.undo_attempt(tx, number, message.state, None, message.interruptions)
             self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
             return None
         attempts.begin(tx, number, now)
         return CurrentAttempt(message, recipients, tried, bodies.get(tx, number))
 
     async def _dot(self, attempt: CurrentAttempt) -> None:
-        now = self._world.now()
-        if not await self._store.commit(lambda tx: messages.mark_dot(tx, attempt.message.id, now)):
+        now, message, quota = self._world.now(), attempt.message, attempt.quota
+
+        def change(tx: Tx) -> bool:
+            marked = messages.mark_dot(tx, message.id, now)
+            if marked and quota is not None:
+                attempt.use = quota.begin(tx, message.id, message.attempts_made, attempt.next_recipients)
+            return marked
+
+        if not await self._store.commit(change):
             raise Withdrawn("cancelled before the final dot")
 
     async def _taken(self, attempt: CurrentAttempt, verdicts: dict[str, Verdict]) -> None:
@@ -341,6 +380,7 @@ class Attempts:
         message = attempt.message
 
         def change(tx: Tx) -> None:
+            _count(tx, attempt, len(accepted))
             if accepted:
                 judgement = judgements.taken(message, attempt.recipients, accepted)
                 _add_routing(attempt, judgement)
@@ -350,6 +390,13 @@ class Attempts:
 
         await self._store.commit(change)
         attempt.taken.update(accepted)
+
+
+def _count(tx: Tx, attempt: CurrentAttempt, accepted: int) -> None:
+    """Count the transaction that has just been answered, or not if it had no success."""
+    if attempt.quota is not None and attempt.use is not None:
+        attempt.quota.ended(tx, attempt.use, accepted)
+        attempt.use = None
 
 
 def _add_routing(attempt: CurrentAttempt, judgement: Judgement) -> None:

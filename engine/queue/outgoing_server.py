@@ -1,4 +1,4 @@
-"""How an account's mail leaves: its SMTP server, the way there, and what is logged in with."""
+"""How an account's mail leaves: its SMTP server, the route there, and the login."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.model.limits import SendingLimit
+from engine.model.limits import Quota, SendingLimit
 from engine.model.message import Message
 from engine.oauth.errors import TokenError
 from engine.proxies.route import DIRECT, Route
@@ -24,7 +24,7 @@ Connect = Callable[[SmtpEndpoint], Awaitable[SmtpSession]]
 
 
 class TokenLogins(Protocol):
-    """Logs in with access tokens, which come and go. `error`: why there was none when one was wanted last."""
+    """Logs in with access tokens, which expire. `error`: why there was none when one was last needed."""
 
     error: TokenError | None
 
@@ -32,14 +32,15 @@ class TokenLogins(Protocol):
         """A session made by `connect`, with a token in the endpoint. Raises `DeliveryError`, at `Stage.TOKEN` too."""
 
     def lacking(self) -> Verdict | None:
-        """Why no login is possible now, if that is known without a request; None: one may be."""
+        """Why no login is possible now, if that is known without a request; None: it may be possible."""
 
     async def recovers(self) -> None:
         """Return once a token may be available again, after a `DeliveryError` at `Stage.TOKEN`."""
 
 
 class OutgoingServer(msgspec.Struct, frozen=True):
-    """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go.
+    """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go
+    and how much in all (`rate_limit`, `quota`).
 
     `route` is the one `dial` takes; `by` returns this server for a message with its own proxy or local address.
     `tokens` logs in; None: with what the endpoint holds.
@@ -49,6 +50,7 @@ class OutgoingServer(msgspec.Struct, frozen=True):
     dial: Dial
     ehlo_name: str
     rate_limit: SendingLimit | None = None
+    quota: Quota | None = None
     route: Route = DIRECT
     by: Callable[[Message], OutgoingServer] | None = None
     tokens: TokenLogins | None = None
@@ -65,5 +67,17 @@ class OutgoingServer(msgspec.Struct, frozen=True):
 
     @property
     def via(self) -> Via:
-        """The proxy's host and port, if there is a proxy."""
+        """The proxy's host and port; None without one."""
         return self.route.via
+
+
+def routing_of(route: Route, session: SmtpSession | None) -> dict[str, str] | None:
+    """An attempt's route as events report it; None without a proxy or a chosen local address."""
+    routing: dict[str, str] = {}
+    if route.proxy is not None:
+        routing["proxy"] = route.proxy.place
+    if route.local:
+        left_from = session.local_address if session is not None else None
+        if left_from is not None or not route.at_random:
+            routing["localAddress"] = left_from or route.local[0]
+    return routing or None

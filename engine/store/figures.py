@@ -44,7 +44,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     @property
     def delayed(self) -> int:
-        """How many neither are due nor are being sent."""
+        """How many are neither due nor being sent."""
         return sum(depth.count - depth.due for state, depth in self.depths.items() if state is not State.SENDING)
 
 

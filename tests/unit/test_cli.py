@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import ended, known
 
 from engine import cli
 from engine.store import database, tokens
@@ -15,17 +16,6 @@ TOKEN = "ab" * 32
 
 
 pytestmark = pytest.mark.usefixtures("folder")
-
-
-def ended(*arguments):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    return caught.value.code
-
-
-def known(folder):
-    with contextlib.closing(database.open_reader(folder)) as db:
-        return tokens.every(db)
 
 
 def issue(capsys, *scopes):

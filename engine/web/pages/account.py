@@ -1,4 +1,4 @@
-"""`/admin/accounts/{account}`: one account: how reading and sending stand, the ways out, and its removal."""
+"""`/admin/accounts/{account}`: one account: the state of reading and sending, remedies, and its removal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from markupsafe import Markup
 from quart import Response
 
 from engine.api import account as api
-from engine.api import account_actions, authentication, queue_control, settings
+from engine.api import account_actions, authentication, queue_control, quota, settings
 from engine.errors import Problem
 from engine.schema.account import AccountInfo
 from engine.schema.servers import Auth, ImapConfig, SmtpConfig
@@ -43,6 +43,7 @@ async def _shown(visit: Visit, account: str, errors: dict[str, str] | None = Non
     queue = await visit.ask(queue_control.read, "submit", query={"account": account})
     read, sent, shown = reading(found), sending(found), logins(found)
     limit = found.smtp.rate_limit if isinstance(found.smtp, SmtpConfig) else None
+    sends = await visit.ask(quota.read, account)
     return visit.show(
         status=422 if errors else 200,
         account=found,
@@ -53,6 +54,7 @@ async def _shown(visit: Visit, account: str, errors: dict[str, str] | None = Non
         refused=next((each for each in (read, sent) if each.word.endswith(("authenticationError", "stopped"))), None),
         unreached=any(each.word.endswith("connectError") for each in (read, sent)),
         limit=limit,
+        quota=sends,
         left=found.sending.left if found.sending and limit else None,
         jobs=queue.jobs,
         waiting=queue.jobs.active + queue.jobs.delayed + queue.jobs.waiting,
@@ -82,7 +84,7 @@ async def sync(visit: Visit, account: str) -> Response:
 
 @action(PATH + "/{account}/pause", role=Role.OPERATOR)
 async def pause(visit: Visit, account: str) -> Response:
-    """Pause the account's mail, or let it go on."""
+    """Pause or resume the account's mail."""
     paused = visit.form.get("paused") == "true"
     await visit.ask(queue_control.update, "submit", body={"account": account, "paused": paused})
     if paused:
@@ -144,13 +146,13 @@ async def remove(visit: Visit, account: str) -> Response:
 
 
 async def home_of(visit: Visit) -> str | None:
-    """Where the browser of someone who has signed in goes: the page that says so. None: no one knows our URL."""
+    """The page that a browser goes to after a sign-in, which says so; None: our URL is unknown."""
     known = await visit.ask(settings.read, query={"serviceUrl": "true"})
     return f"{known.service_url.rstrip('/')}/" if known.service_url else None
 
 
 def logins(found: AccountInfo) -> list[LoginShown]:
-    """The servers that the account names itself, with who logs in."""
+    """The servers that the account names itself, each with the user who logs in."""
     by_oauth = found.oauth2.auth.user or "" if found.oauth2 else ""
     shown = []
     for side, server in (("imap", found.imap), ("smtp", found.smtp)):
