@@ -1,4 +1,4 @@
-"""Carries an import out: everything that comes is one commit, so that nothing is half done whenever it ends."""
+"""Carries out an import as one commit, so that it is never half done, whenever it ends."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from engine.store.writer import Store, Tx
 from engine.world import World
 
 
-async def look(stored: Stored, secrets: Decryption, config: Config, world: World, *, replace: bool) -> list[Item]:
-    """What an import would bring; nothing is changed, and an engine may run on the folder. Raises `ConfigError`."""
+async def dry_run(stored: Stored, secrets: Decryption, config: Config, world: World, *, replace: bool) -> list[Item]:
+    """What an import would bring over. Nothing is changed; an engine may be running. Raises `ConfigError`."""
     folder = Path(config.store.path)
     with _reader(folder) as db:
         to = Destination(db, _vault(db, folder, config, world), world, secrets, replace=replace)
         return await plan(stored, to, config.webhooks.endpoints)
 
 
-async def bring(stored: Stored, secrets: Decryption, config: Config, world: World, *, replace: bool) -> list[Item]:
+async def run(stored: Stored, secrets: Decryption, config: Config, world: World, *, replace: bool) -> list[Item]:
     """Bring over all that can come, in one commit; return what was found.
 
     No engine may run on the folder. Raises `ConfigError`, also if one does, and `StorageFailed`, `StorageFull`, with
