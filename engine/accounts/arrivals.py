@@ -336,6 +336,7 @@ class Arrivals:
     async def _commit(self, row: MailboxRow, told: list[Told]) -> None:
         last = told[-1][0].uid
         await self.requested.arrivals_settled(row.id)
+        awaited = self.requested.arriving(row.id)
 
         def change(tx: Tx) -> None:
             start = mailboxes.advance(tx, row.id, last)
@@ -346,7 +347,7 @@ class Arrivals:
             asked_for = requested_arrivals.take(tx, row.id, last)
             for follow, group in groupby(new, key=lambda each: each[2]):
                 told_of = [
-                    data if one.uid not in asked_for else {**data, "source": API}
+                    {**data, "source": API} if one.uid in asked_for or data.get("messageId") in awaited else data
                     for one, data, _ in group
                     if data is not None
                 ]

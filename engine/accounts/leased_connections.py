@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind, 
 from engine.imap.session import CommandRefused, ImapSession
 from engine.model.account_states import AccountState
 from engine.oauth.errors import TokenError, Trouble
+from engine.store.unfinished_changes import Unfinished
 
 log = logging.getLogger("engine.commands")
 
@@ -253,6 +254,11 @@ class Commands:
                     await self._status.moves()
             finally:
                 self._service = None  # before the nursery closes: a request may still come then
+
+    def recall(self, left: Mapping[int, Unfinished | None]) -> None:
+        """Take the changes that an engine which has crashed left unfinished."""
+        self.folder_changes.recall(left)
+        self.message_changes.recall(left)
 
     def change(self, *, offered: bool) -> None:
         """Set whether the account has an IMAP server now; if not, refuse the waiting requests."""

@@ -234,7 +234,7 @@ def stranger_of(target: EngineTarget) -> str | None:
     from engine.commands.client import healthy
 
     http = target.config.http
-    if target.pid is None and http.port and healthy(http.host, http.port):
+    if target.pid is None and http.port and healthy(http):
         return f"an engine with another data folder answers on {http.host} port {http.port}"
     return None
 

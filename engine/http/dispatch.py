@@ -26,6 +26,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from engine.arriving_body import ArrivingBody
 from engine.config import Config
 from engine.decoding.decode import HERE, decode_body, decode_query
+from engine.edge.certificate import Certificate
 from engine.edge.token_gate import TokenGate
 from engine.edge.wrong_tokens import WrongTokens
 from engine.errors import EngineError, Problem, StorageFailed
@@ -64,8 +65,9 @@ CLIENT_LEFT = 499
 class Front(msgspec.Struct, frozen=True):
     """What requests need before their handler: the tokens, and the limits that all requests share.
 
-    `started` is how the process was started. `ports` are the other ports that serve strangers, by the name that
-    `/health` gives them, each with whether it listens. `stopping` is set when the process is about to end.
+    `started` is how the process was started. `certificates` are those of the ports with TLS, by the section that names
+    each. `ports` are the other ports that serve strangers, by the name that `/health` gives them, each with whether it
+    listens. `stopping` is set when the process is about to end.
     """
 
     store: Store
@@ -76,6 +78,7 @@ class Front(msgspec.Struct, frozen=True):
     requests: SharedLimit
     wrong_tokens: WrongTokens
     cross_origin: CrossOrigin
+    certificates: Mapping[str, Certificate]
     gate: TokenGate
     ports: Mapping[str, Callable[[], bool]]
     calls: CallCounts

@@ -31,7 +31,8 @@ FORM = "application/x-www-form-urlencoded"
 class PageRequest(msgspec.Struct, frozen=True):
     """A browser's request. `query_string` is the query as sent, `body` the form, `headers` by names in lower case.
 
-    `pathname` is the path as sent, `path` the ids in it, `pairs` every field of the form in its order.
+    `pathname` is the path as sent, `path` the ids in it, `pairs` every field of the form in its order. `is_tls`: it
+    came to this port by TLS.
     """
 
     method: str
@@ -45,6 +46,7 @@ class PageRequest(msgspec.Struct, frozen=True):
     pathname: str = "/"
     path: Mapping[str, str] = {}
     pairs: tuple[tuple[str, str], ...] = ()
+    is_tls: bool = False
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -109,6 +111,7 @@ def page_view(
                         pathname=request.path,
                         path={name: path_id(raw) for name, raw in path.items()},
                         pairs=pairs,
+                        is_tls=request.scheme == "https",
                     )
                 )
         except EngineError as error:

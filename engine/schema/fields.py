@@ -29,6 +29,8 @@ class Check(StrEnum):
 
     LINE = "line"
     """No CR, LF or NUL."""
+    LOGIN = "login"
+    """No control characters: they divide the members of a login (RFC 7628 section 3.1)."""
     ACCOUNT = "account"
     """A line; surrounding blanks are dropped; something is left."""
     EMAIL = "email"
@@ -127,7 +129,8 @@ Filled256 = Annotated[Line, Meta(min_length=1, max_length=256)]
 FieldName = Annotated[str, Meta(min_length=1, max_length=200, extra={"check": Check.HEADER_NAME})]
 MailboxPath = Annotated[Line, Meta(min_length=1, max_length=1024)]
 Secret = Annotated[Line, Meta(max_length=256)]
-AccessToken = Annotated[Line, Meta(min_length=1, max_length=16384)]
+LoginUser = Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.LOGIN})]
+AccessToken = Annotated[str, Meta(min_length=1, max_length=16384, extra={"check": Check.LOGIN})]
 Email = Annotated[str, Meta(min_length=1, extra={"check": Check.EMAIL}, extra_json_schema={"format": "email"})]
 Hostname = Annotated[
     str, Meta(min_length=1, max_length=255, extra={"check": Check.HOSTNAME}, examples=["mail.example.com"])

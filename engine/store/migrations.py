@@ -233,4 +233,12 @@ MIGRATIONS: tuple[str, ...] = (
     -- What metrics count of held messages, however many there are.
     CREATE INDEX message_interrupted ON message (id) WHERE state = 'held' AND interruptions >= 10;
     """,
+    """
+    CREATE TABLE unfinished_change (  -- begun at the mail server by requests, until the result is stored
+        id INTEGER PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        change TEXT NOT NULL          -- JSON: unfinished_changes.Unfinished
+    );
+    CREATE INDEX unfinished_change_of_account ON unfinished_change (account);
+    """,
 )

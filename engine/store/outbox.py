@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -19,7 +21,7 @@ from engine.store import messages
 _LAST = chr(0x10FFFF)
 """Sorts after every character of an address."""
 FEW = 5000
-"""Up to this many messages to a recipient are looked up one by one; more are compared with all that match."""
+"""Up to this many messages are looked up one by one; more are searched for in all that match, in their order."""
 _OPEN = tuple(state for state in State if state not in ENDED)
 _INDEXES = {
     (False, False): "message_open_by_state",
@@ -68,20 +70,28 @@ def page(
             arguments.append(value)
     index = "INDEXED BY " + _INDEXES[ended, account is not None]
     order = "id DESC" if ended else "next_at, id"
-    if recipient is not None:
-        addressed = _addressed(db, recipient)
-        if len(addressed) <= FEW:
-            index, condition = "", f"id IN (SELECT value FROM json_each(?)) AND {condition}"
-            arguments.insert(0, msgspec.json.encode([*addressed]).decode())
-        found = _ids(db, f"SELECT id FROM message {index} WHERE {condition} ORDER BY {order}", arguments)
-        ids = [each for each in found if each in addressed]
-        return len(ids), _messages(db, ids[first : first + limit])
-    (total,) = db.execute(f"SELECT count(*) FROM message {index} WHERE {condition}", arguments).fetchone()
     matching = f"SELECT id, next_at FROM message {index} WHERE {condition}"
     if state is None and account is None:
         # The index has the order of each state; SQLite merges them.
         matching = " UNION ALL ".join(f"{matching} AND state = '{each}'" for each in _OPEN)
-    rows = db.execute(f"{matching} ORDER BY {order} LIMIT ? OFFSET ?", (*arguments, limit, first))
+    ordered = f"{matching} ORDER BY {order}"
+    if recipient is not None:
+        wanted = _addressed(db, recipient)
+        if len(wanted) > FEW:
+            wanted.intersection_update(_ids(db, f"SELECT id FROM message {index} WHERE {condition}", arguments))
+        if len(wanted) > FEW and first < FEW:
+            # Dense enough to come upon them; to have all in order takes longer than everything else.
+            with closing(db.execute(ordered, arguments)) as rows:
+                ids = list(islice((each for each, _ in rows if each in wanted), first, first + limit))
+            return len(wanted), _messages(db, ids)
+        if len(wanted) <= FEW:
+            index, condition = "", f"id IN (SELECT value FROM json_each(?)) AND {condition}"
+            arguments.insert(0, msgspec.json.encode([*wanted]).decode())
+        found = _ids(db, f"SELECT id FROM message {index} WHERE {condition} ORDER BY {order}", arguments)
+        ids = [each for each in found if each in wanted]
+        return len(ids), _messages(db, ids[first : first + limit])
+    (total,) = db.execute(f"SELECT count(*) FROM message {index} WHERE {condition}", arguments).fetchone()
+    rows = db.execute(f"{ordered} LIMIT ? OFFSET ?", (*arguments, limit, first))
     return total, _messages(db, [each for each, _ in rows.fetchall()])
 
 

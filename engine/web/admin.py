@@ -13,7 +13,8 @@ from quart import Response
 
 from engine.api.context import Context
 from engine.errors import EngineError, Problem
-from engine.http.edge_log import request_broke
+from engine.http.early_refusals import INTERNAL
+from engine.http.edge_log import REFERENCE, request_broke
 from engine.http.html_pages import Page, PageRequest
 from engine.http.problems import as_problem
 from engine.web import static_files
@@ -74,6 +75,8 @@ async def _answer(site: Site, attention: Attention, declared: Declared, asked: P
         if problem.status == 500:
             problem.headers.update(request_broke(error))
         response = visit.failed(problem)
+    except Exception as error:  # noqa: BLE001 - logged, and shown to the person
+        response = visit.failed(Problem(500, INTERNAL, headers=request_broke(error)))
     return _with_headers(response)
 
 
@@ -120,7 +123,10 @@ async def _static(asked: PageRequest) -> Response:
 def of_problem(problem: Problem) -> Response:
     """The page for an error outside any page's handler: a form too large, too many requests, a crash."""
     response = render(
-        "bare_error.html", {"t": texts_of(DEFAULT), "problem": problem}, status=problem.status, zipped=False
+        "bare_error.html",
+        {"t": texts_of(DEFAULT), "problem": problem, "reference": problem.headers.get(REFERENCE, "")},
+        status=problem.status,
+        zipped=False,
     )
     return _with_headers(response)
 

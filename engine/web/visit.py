@@ -16,6 +16,7 @@ from engine.decoding.decode import decode_body, decode_query
 from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.events.hourly import HourlyCounts
+from engine.http.edge_log import REFERENCE
 from engine.http.html_pages import PageRequest
 from engine.http.operation import Encoded, Operation
 from engine.http.readiness import must_be_well
@@ -160,7 +161,8 @@ class Visit:
 
     def failed(self, problem: Problem) -> Response:
         """The page for an error that the page's handler did not treat."""
-        response = self.show(template="error.html", status=problem.status, problem=problem)
+        reference = problem.headers.get(REFERENCE, "")
+        response = self.show(template="error.html", status=problem.status, problem=problem, reference=reference)
         response.headers.update(problem.headers)
         return response
 
@@ -200,10 +202,12 @@ class Visit:
 
     @property
     def is_secure(self) -> bool:
-        """Whether the browser came by TLS, as it says itself, or the proxy before us."""
+        """Whether the browser came by TLS: to us, or as it says itself, or the proxy before us."""
         headers = self.asked.headers
-        return headers.get("x-forwarded-proto", "").startswith("https") or headers.get("origin", "").startswith(
-            "https:"
+        return (
+            self.asked.is_tls
+            or headers.get("x-forwarded-proto", "").startswith("https")
+            or headers.get("origin", "").startswith("https:")
         )
 
     def url(self, path: str) -> str:
