@@ -324,7 +324,7 @@ def _mapping(info: mi.DictType) -> Walk:
 
 
 def _anything(value: Any, place: FieldPath, found: FieldErrors) -> Any:
-    """Whatever JSON there is, as it is."""
+    """Any JSON, unchanged."""
     if isinstance(value, Long):
         value = value.text(LONGEST)
         if value is None:
