@@ -56,7 +56,7 @@ from engine.proxies.route import DIRECT
 from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts, Policy
 from engine.queue.clock_correction import ClockCorrection
-from engine.queue.lane import Dispatch, lane_limits
+from engine.queue.dispatch import Dispatch, lane_limits
 from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
 from engine.queue.queue_ids import QueueIds

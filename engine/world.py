@@ -8,6 +8,7 @@ test's clock already moves.
 from __future__ import annotations
 
 import errno
+import functools
 import ipaddress
 import logging
 import os
@@ -20,6 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -109,6 +111,14 @@ class World:
             if 0 < leap <= STANDSTILL:
                 self._stood_still += leap
         return here + self._stood_still
+
+    def boot(self) -> tuple[str, float]:
+        """Which start of the machine this is, and the seconds since then, suspensions included.
+
+        Both outlive the process, and no one who sets the wall clock changes them. The id is empty where the system
+        tells none.
+        """
+        return _boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def token_bytes(self, n: int) -> bytes:
         """`n` random bytes for keys and tokens."""
@@ -306,6 +316,14 @@ async def _ask(name: str, kind: str) -> list[Any]:
     except (dns.exception.DNSException, OSError) as error:
         raise NetworkError(NetworkKind.DNS, "EDNS", f"query {kind} {name}: {error}") from error
     return list(answer)
+
+
+@functools.cache
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 class _OwnThread:

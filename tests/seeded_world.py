@@ -20,9 +20,14 @@ class SeededWorld(World):
         super().__init__()
         self.random = random.Random(seed)
         self._start = start
+        self.started = "the first start"
+        """Which start of the machine it is."""
 
     def now(self) -> float:
         return self._start + trio.current_time()
+
+    def boot(self) -> tuple[str, float]:
+        return self.started, trio.current_time()
 
     def token_bytes(self, n: int) -> bytes:
         return self.random.randbytes(n)

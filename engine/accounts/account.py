@@ -33,13 +33,17 @@ from engine.accounts.smtp_login_probe import probe, watch_sending
 from engine.accounts.status import Status
 from engine.log import concerns
 from engine.model.account_states import AccountState
+from engine.model.limit_presets import quota_of
+from engine.model.limits import SendingLimits
 from engine.model.message import LaneId, Message
 from engine.model.registration import Registration, ServerName, SmtpServer
 from engine.model.waiting import Waiting
 from engine.oauth.keepers import OAuth
 from engine.proxies.route import DIRECT, Route
-from engine.queue.lane import Dispatch, Lane
+from engine.queue.dispatch import Dispatch
+from engine.queue.lane import Lane
 from engine.queue.outgoing_server import OutgoingServer
+from engine.queue.quota import SendingQuota
 from engine.queue.recovery import recover_lane
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.schema.account_condition import FolderError, LearntHeartbeat
@@ -167,8 +171,24 @@ class Account:
 
     @property
     def may_send_now(self) -> int | None:
-        """How many messages the account's rate limit allows now; None if it has none."""
+        """How many messages the account's rate limit and quota allow now; None if it has none."""
         return self._lane.left
+
+    async def reopen_quota(self) -> None:
+        """Send again, although the provider said that the account has sent all it may. Raises `StorageFailed`."""
+        await self.quota.reopen()
+        self._dispatch.schedule.of(self.id).poke()
+
+    @property
+    def limits(self) -> SendingLimits | None:
+        """The limits of its provider, as they are registered; None: none are."""
+        return (self.record.smtp.limits or None) if isinstance(self.record.smtp, SmtpServer) else None
+
+    @property
+    def quota(self) -> SendingQuota:
+        """What it may still send by its own server."""
+        assert self._lane.quota is not None
+        return self._lane.quota
 
     @property
     def reconnecting(self) -> bool:
@@ -395,12 +415,14 @@ class Account:
             return None
         name = ehlo_name(self.record, self._dispatch.ehlo_name)
         limit = self.record.smtp.rate_limit if isinstance(self.record.smtp, SmtpServer) else None
+        limits = self.limits
         record, route = self.record, self._route("smtp", self.record)
         server = OutgoingServer(
             self._access.as_set(endpoint),
             self._dial("smtp", route),
             name,
             limit or None,
+            quota_of(limits) if limits is not None else None,
             route,
             tokens=self.sign_in.smtp_at(endpoint),
         )

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from engine.accounts.providers import BY_DOMAIN, Provider, by_mx
 from engine.errors import NetworkError
-from engine.schema.account_actions import AppPassword, Autoconfig, ServerFound, ServerUser
+from engine.model.limits import PresetName
+from engine.schema.account_actions import AppPassword, Autoconfig, LimitsFound, ServerFound, ServerUser, SmtpFound
 from engine.world import World
 
 _IMAP = (("_imaps._tcp", True), ("_imap._tcp", False))
@@ -31,15 +32,20 @@ async def autoconfig(email: str, world: World) -> Autoconfig:
         imap, smtp = await _by_srv(_IMAP, domain, email, world), await _by_srv(_SMTP, domain, email, world)
     except NetworkError:
         imap = smtp = None
-    return Autoconfig(imap=imap or False, smtp=smtp or False, source="srv" if imap or smtp else "none")
+    source = "srv" if imap or smtp else "none"
+    return Autoconfig(imap=imap or False, smtp=_smtp(smtp) if smtp else False, source=source)
 
 
 def _of_provider(provider: Provider, email: str, source: str) -> Autoconfig:
     password: AppPassword | UnsetType = UNSET
     if provider.app_password is not None:
         password = AppPassword(required=True, provider=provider.name, instructions=provider.app_password)
+    preset = provider.limits if source == "provider" else provider.domain_limits
     return Autoconfig(
-        imap=_server(*provider.imap, email), smtp=_server(*provider.smtp, email), app_password=password, source=source
+        imap=_server(*provider.imap, email),
+        smtp=_smtp(_server(*provider.smtp, email), preset),
+        app_password=password,
+        source=source,
     )
 
 
@@ -50,6 +56,11 @@ async def _by_srv(services: tuple[tuple[str, bool], ...], domain: str, email: st
             if record.target:
                 return replace(_server(record.target, record.port, email), secure=secure)
     return None
+
+
+def _smtp(server: ServerFound, preset: PresetName | None = None) -> SmtpFound:
+    limits = UNSET if preset is None else LimitsFound(preset=preset)
+    return SmtpFound(auth=server.auth, host=server.host, port=server.port, secure=server.secure, limits=limits)
 
 
 def _server(host: str, port: int, user: str) -> ServerFound:

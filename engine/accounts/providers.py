@@ -8,19 +8,38 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.model.limits import PresetName
+
 
 class Provider(msgspec.Struct, frozen=True):
-    """One provider. `app_password`: where to create an app password, None if the usual password works."""
+    """One provider. `app_password`: where to create an app password, None if the usual password works.
+
+    `limits`: the preset for accounts at a domain of the provider's own; `domain_limits` for those at another domain.
+    """
 
     name: str
     imap: tuple[str, int]
     smtp: tuple[str, int]
     app_password: str | None = None
+    limits: PresetName | None = None
+    domain_limits: PresetName | None = None
 
 
-GMAIL = Provider("Gmail", ("imap.gmail.com", 993), ("smtp.gmail.com", 465), "https://myaccount.google.com/apppasswords")
+GMAIL = Provider(
+    "Gmail",
+    ("imap.gmail.com", 993),
+    ("smtp.gmail.com", 465),
+    "https://myaccount.google.com/apppasswords",
+    limits="gmail",
+    domain_limits="workspace",
+)
 OUTLOOK = Provider("Outlook", ("outlook.office365.com", 993), ("smtp-mail.outlook.com", 587))
-OFFICE = Provider("Microsoft 365", ("outlook.office365.com", 993), ("smtp.office365.com", 587))
+OFFICE = Provider(
+    "Microsoft 365",
+    ("outlook.office365.com", 993),
+    ("smtp.office365.com", 587),
+    domain_limits="microsoft365",
+)
 YAHOO = Provider(
     "Yahoo",
     ("imap.mail.yahoo.com", 993),

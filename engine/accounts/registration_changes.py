@@ -15,12 +15,12 @@ from msgspec import UNSET, structs
 from msgspec.structs import replace
 
 from engine.accounts.tls_required import guarded
-from engine.model.limits import SendingLimit
+from engine.model.limits import SendingLimit, SendingLimits
 from engine.model.registration import SERVERS, ImapServer, Login, OAuthSignIn, Registration, SmtpServer, TlsOptions
 from engine.model.webhook import Header
 from engine.schema.account import AccountCreate, AccountUpdate
 from engine.schema.fields import CustomHeader
-from engine.schema.servers import Auth, ImapConfig, ImapUpdate, RateLimit, SmtpConfig, SmtpUpdate, Tls
+from engine.schema.servers import Auth, ImapConfig, ImapUpdate, Limits, RateLimit, SmtpConfig, SmtpUpdate, Tls
 
 _Server = TypeVar("_Server", ImapServer, SmtpServer)
 
@@ -30,6 +30,7 @@ _STORED_AS: dict[type, type[msgspec.Struct]] = {
     Auth: Login,
     Tls: TlsOptions,
     RateLimit: SendingLimit,
+    Limits: SendingLimits,
     CustomHeader: Header,
 }
 """The stored type for each object of a request; both have the same members."""
@@ -65,7 +66,7 @@ def merged(update: ImapUpdate | SmtpUpdate, stored: object, kind: type[_Server])
     members = structs.asdict(stored) if update.partial and isinstance(stored, kind) else {}
     for name, value in _given(update).items():
         if name != "partial":
-            members[name] = UNSET if name == "rate_limit" and value is None else value
+            members[name] = UNSET if name in ("rate_limit", "limits") and value is None else value
     for name in ("host", "port"):
         if name not in members:
             raise ValueError(name)

@@ -49,7 +49,7 @@ from engine.schema.account import (
 )
 from engine.schema.account_condition import Counters, LastError, Sending, SmtpStatus
 from engine.schema.fields import AccountId, CustomHeader
-from engine.schema.servers import Auth, ImapConfig, RateLimit, SmtpConfig, Tls
+from engine.schema.servers import Auth, ImapConfig, Limits, RateLimit, SmtpConfig, Tls
 from engine.schema.sign_in import OAuthLogin
 from engine.schema.stored_json import shown
 from engine.store import events
@@ -320,7 +320,8 @@ def _smtp(server: SmtpServer) -> SmtpConfig:
     members = asdict(server)
     auth = _auth(server.auth) if isinstance(server.auth, Login) else server.auth
     limit = RateLimit(**asdict(server.rate_limit)) if server.rate_limit else UNSET
-    return SmtpConfig(**members | {"auth": auth, "tls": _tls(server.tls), "rate_limit": limit})
+    limits = Limits(**asdict(server.limits)) if server.limits else UNSET
+    return SmtpConfig(**members | {"auth": auth, "tls": _tls(server.tls), "rate_limit": limit, "limits": limits})
 
 
 def _auth(login: Login | UnsetType) -> Auth | UnsetType:

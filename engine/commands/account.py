@@ -123,7 +123,11 @@ def _servers(client: Client, options: argparse.Namespace) -> dict[str, Any]:
         elif found[name]:
             servers[name] = {member: found[name][member] for member in ("host", "port", "secure")}
             servers[name]["auth"] = {"user": found[name]["auth"]["user"]}
-            say(f"{name}: {found[name]['host']} port {found[name]['port']}")
+            limits = found[name].get("limits")
+            if limits is not None:
+                servers[name]["limits"] = limits
+            within = f", within the limits of {limits['preset']}" if limits is not None else ""
+            say(f"{name}: {found[name]['host']} port {found[name]['port']}{within}")
         else:
             raise RequestRefused(
                 f"no {name.upper()} server was found for {options.email}: give --{name} HOST[:PORT], or none"
@@ -207,6 +211,7 @@ def _show(options: argparse.Namespace) -> int:
             rows.append((name, f"{each['host']} port {each['port']}, {tls}, {user}"))
     if shown.get("sandbox"):
         rows.append(("servers", "inside the engine (sandbox): its mail reaches no one"))
+    rows += _quota(client.ask("GET", f"{_path(options.account)}/quota"))
     if last := shown.get("smtpStatus"):
         rows.append(("last sent", f"{last['status']}, {last['created']} {last.get('response', '')}"))
     if "syncTime" in shown:
@@ -219,6 +224,17 @@ def _show(options: argparse.Namespace) -> int:
     rows.append(("protocol log", f"kept: engine logs {shown['account']}" if shown["logs"] else "not kept"))
     details(rows)
     return 0
+
+
+def _quota(quota: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the account may still send, a row for each limit."""
+    rows = [
+        ("quota", f"{each['left']} of {each['limit']} left ({each['name']}), {each['used']} used")
+        for each in quota["windows"]
+    ]
+    if closed := quota["closed"]:
+        rows.append(("quota", f"used up, says the provider, until {closed['until']}: {closed['response']}"))
+    return rows
 
 
 def _remove(options: argparse.Namespace) -> int:

@@ -27,7 +27,8 @@ from engine.model.gateway import Gateway
 from engine.model.message import LaneId, Message
 from engine.model.waiting import Waiting
 from engine.proxies.route import Route
-from engine.queue.lane import Dispatch, Lane
+from engine.queue.dispatch import Dispatch
+from engine.queue.lane import Lane
 from engine.queue.outgoing_server import OutgoingServer
 from engine.queue.recovery import recover_lane
 from engine.repeated_errors import RepeatedErrors, counted, spoken

@@ -18,7 +18,7 @@ from engine.model.gateway import Gateway
 from engine.model.message import LaneId, Message
 from engine.model.registration import Unreadable
 from engine.model.waiting import Waiting
-from engine.queue.lane import Dispatch
+from engine.queue.dispatch import Dispatch
 from engine.store import gateways, messages
 from engine.store.gateways import GatewayRow
 from engine.store.vault import Vault

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from engine.model.limits import SendingLimit
+from engine.model.limits import SendingLimit, SendingLimits
 from engine.model.webhook import Header
 
 ServerName = Literal["imap", "smtp"]
@@ -106,6 +106,7 @@ class SmtpServer(_Stored, frozen=True, kw_only=True):
     tls: TlsOptions | UnsetType = UNSET
     use_auth_server: bool | UnsetType = UNSET
     rate_limit: SendingLimit | UnsetType = UNSET
+    limits: SendingLimits | UnsetType = UNSET
 
 
 class Registration(_Stored, frozen=True, kw_only=True):

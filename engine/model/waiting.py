@@ -14,6 +14,7 @@ WaitingKind = Literal[
     "connection",
     "rateLimit",
     "provider",
+    "quota",
     "paused",
     "smtp",
     "gateway",

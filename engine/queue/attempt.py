@@ -17,10 +17,12 @@ import msgspec
 import trio
 
 from engine.errors import EngineError, Fault
+from engine.model.limits import Quota
 from engine.model.message import LaneId, Message, Recipient
 from engine.model.message_states import State, message_state
 from engine.queue import doubt, judgements, outcome_events, retry
 from engine.queue.outcome import Judgement, judge
+from engine.queue.quota import SendingQuota
 from engine.queue.recorder import Recorder
 from engine.smtp.session import DeliveryError, SmtpEnvelope, SmtpSession
 from engine.smtp.verdict import Kind, Stage, Verdict, error_code, error_text
@@ -85,6 +87,16 @@ class CurrentAttempt:
         """The `networkRouting` of its events, `proxy` and `localAddress`; None if neither was chosen."""
         self.decided: dict[str, Verdict] = {}
         """Verdicts that stand although the connection then lost step; the other recipients are sent again."""
+        self.quota: SendingQuota | None = None
+        """What its transactions count against; None: nothing."""
+        self.use: int | None = None
+        """The row of the transaction that counts and is not answered yet."""
+
+    @property
+    def next_recipients(self) -> int:
+        """The most recipients that the next transaction can have."""
+        left = len(self.envelope.recipients) - len(self.taken) - len(self.decided)
+        return max(1, min(left, self.envelope.group))
 
     def verdicts(self, others: Verdict) -> dict[str, Verdict]:
         """A verdict for each recipient of this attempt: its own, else `others`."""
@@ -128,6 +140,14 @@ class Attempts:
         """A due message of the lane with its own proxy or local address, and when it was due."""
         return messages.first_with_own_way(self._store.reader, lane, self._world.now())
 
+    def quota(self, account: str, limits: Quota | None) -> SendingQuota:
+        """What an account with these limits may send; it still has to be loaded."""
+        return SendingQuota(account, limits, self._store, self._world)
+
+    def open_recipients(self, message: int) -> int:
+        """How many recipients of a message may have to be sent to."""
+        return messages.open_recipients(self._store.reader, message)
+
     async def begin(self, message: int, due: float) -> CurrentAttempt | None:
         """Record the start of an attempt; None if the message is no longer due at `due`."""
         now = self._world.now()
@@ -142,6 +162,8 @@ class Attempts:
         assert attempt.body is not None
         session.trace = attempt.trace
         envelope = attempt.envelope
+        if attempt.quota is not None:
+            envelope = attempt.envelope = msgspec.structs.replace(envelope, group=attempt.quota.group)
         if attempt.decided:
             left = tuple(each for each in envelope.recipients if each not in attempt.decided)
             envelope = msgspec.structs.replace(envelope, recipients=left)
@@ -167,16 +189,22 @@ class Attempts:
         overall: Verdict,
         report: dict[str, object],
         following: tuple[int, float] | None,
+        *,
+        free: bool = False,
     ) -> tuple[Judgement, CurrentAttempt | None]:
         """Commit how the attempt ended and, if there is to be another, when the message is due again.
 
         `following` is the next message and when it was due. Its attempt begins in the same commit, which saves a sync,
-        and is returned; None if there is no `following` or it is no longer due.
+        and is returned; None if there is no `following` or it is no longer due. `free`: the attempt does not count.
         """
         now = self._world.now()
+        if free:
+            attempt.message.attempts_max += 1
         retry_at = now + self.wait_after(attempt.message.attempts_made)
 
         def change(tx: Tx) -> tuple[Judgement, CurrentAttempt | None]:
+            if free:
+                messages.allow_attempts(tx, attempt.message.id, attempt.message.attempts_max)
             judgement = self._end(tx, attempt, verdicts, overall, now, retry_at, report)
             return judgement, self._begin(tx, *following, now) if following is not None else None
 
@@ -211,6 +239,7 @@ class Attempts:
         message, still_due, again_at = attempt.message, self._still_due(attempt), self._world.now() + again_in
 
         def change(tx: Tx) -> None:
+            _count(tx, attempt, 0)
             states = [each.state for each in messages.recipients(tx, message.id)]
             due = self._recorder.due_again(tx, message, states, still_due)
             if messages.undo_attempt(tx, message.id, message_state(states), due, message.interruptions):
@@ -293,7 +322,10 @@ class Attempts:
         if attempt.taken:
             recipients = messages.recipients(tx, message.id)
         left = {address: verdict for address, verdict in verdicts.items() if address not in attempt.taken}
-        unknown = message.doubt_since is not None or any(each.kind is Kind.DOUBT for each in left.values())
+        kinds = [each.kind for each in left.values()]
+        if Kind.DOUBT not in kinds:
+            _count(tx, attempt, kinds.count(Kind.ACCEPTED))
+        unknown = message.doubt_since is not None or Kind.DOUBT in kinds
         evidence = False
         if unknown:
             evidence = self._recorder.evidence(tx, message)
@@ -332,8 +364,15 @@ class Attempts:
         return CurrentAttempt(message, recipients, tried, bodies.get(tx, number))
 
     async def _dot(self, attempt: CurrentAttempt) -> None:
-        now = self._world.now()
-        if not await self._store.commit(lambda tx: messages.mark_dot(tx, attempt.message.id, now)):
+        now, message, quota = self._world.now(), attempt.message, attempt.quota
+
+        def change(tx: Tx) -> bool:
+            marked = messages.mark_dot(tx, message.id, now)
+            if marked and quota is not None:
+                attempt.use = quota.begin(tx, message.id, message.attempts_made, attempt.next_recipients)
+            return marked
+
+        if not await self._store.commit(change):
             raise Withdrawn("cancelled before the final dot")
 
     async def _taken(self, attempt: CurrentAttempt, verdicts: dict[str, Verdict]) -> None:
@@ -341,6 +380,7 @@ class Attempts:
         message = attempt.message
 
         def change(tx: Tx) -> None:
+            _count(tx, attempt, len(accepted))
             if accepted:
                 judgement = judgements.taken(message, attempt.recipients, accepted)
                 _add_routing(attempt, judgement)
@@ -350,6 +390,13 @@ class Attempts:
 
         await self._store.commit(change)
         attempt.taken.update(accepted)
+
+
+def _count(tx: Tx, attempt: CurrentAttempt, accepted: int) -> None:
+    """Count the transaction that has just been answered, or not if it had no success."""
+    if attempt.quota is not None and attempt.use is not None:
+        attempt.quota.ended(tx, attempt.use, accepted)
+        attempt.use = None
 
 
 def _add_routing(attempt: CurrentAttempt, judgement: Judgement) -> None:

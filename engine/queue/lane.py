@@ -17,7 +17,8 @@
 5. While the lane backs off (`lane_backoff.py`), messages that have waited as long as their attempts would have taken
    fail. `change`, called when the account changes, ends the wait at once.
 6. Between messages the session stays open for a while (`_linger`), unless it is used up or others wait for its slot.
-   `rate_limit.py` sets the pace.
+   `rate_limit.py` sets the pace, `quota.py` how much an account may send at all. A message that the quota has no room
+   for goes back to its place, and a provider's word that the quota is used up charges no attempt (`_used_up`).
 7. `stop` lets a message whose final dot may be under way finish within the grace time. It aborts any other before its
    dot and does not charge the attempt.
 
@@ -31,27 +32,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import msgspec
 import trio
 
-from engine.config import Smtp
-from engine.errors import NetworkKind, StorageFailed
+from engine.errors import StorageFailed
 from engine.model.message import LaneId, Message
-from engine.model.waiting import Waiting, WaitingKind
-from engine.proxies.route import Route
-from engine.queue.attempt import Attempts, CurrentAttempt, Withdrawn
+from engine.model.waiting import Waiting
+from engine.queue import lane_waiting, quota_verdicts
+from engine.queue.attempt import CurrentAttempt, Withdrawn
+from engine.queue.dispatch import Dispatch
 from engine.queue.lane_backoff import BackoffReason, LaneBackoff
 from engine.queue.outcome import Judgement
-from engine.queue.outgoing_server import NONCE_BYTES, OutgoingServer
-from engine.queue.pause import Pauses
+from engine.queue.outgoing_server import NONCE_BYTES, OutgoingServer, routing_of
+from engine.queue.quota import SendingQuota
 from engine.queue.rate_limit import SendingRate
-from engine.queue.schedule import Schedule
-from engine.queue.session_slots import SessionSlot, SessionSlots
-from engine.silent_hosts import Hosts
-from engine.smtp.session import DeliveryError, SmtpSession, Timeouts
-from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, error_text, unanswered
+from engine.queue.session_slots import SessionSlot
+from engine.smtp.session import DeliveryError, SmtpSession
+from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Stage, Verdict, unanswered, was_stale
 from engine.transcript import Trace
-from engine.world import LOOK_AGAIN, World
+from engine.world import LOOK_AGAIN
 
 log = logging.getLogger("engine.lane")
 
@@ -59,46 +57,8 @@ TURN = 20
 """Messages a lane may send before it gives its slot to a waiting one."""
 
 
-IDLE = 1.0
-"""Seconds without a message after which a 421 to the next one counts as the server's idle limit."""
-
-
 LOST_STEPS = 3
 """Connections that may lose step in one attempt before the attempt fails."""
-
-
-class LaneLimits(msgspec.Struct, frozen=True):
-    """How many messages a session may carry, and how many seconds it may stay idle."""
-
-    messages_per_session: int
-    session_idle: float
-    timeouts: Timeouts
-
-
-def lane_limits(smtp: Smtp) -> LaneLimits:
-    """The limits that the configuration sets."""
-    timeouts = Timeouts(
-        connect=smtp.connect_timeout,
-        greeting=smtp.greeting_timeout,
-        command=smtp.command_timeout,
-        data=smtp.data_timeout,
-        block=smtp.block_timeout,
-        dot=smtp.dot_timeout,
-    )
-    return LaneLimits(smtp.messages_per_session, smtp.session_idle, timeouts)
-
-
-class Dispatch(msgspec.Struct, frozen=True):
-    """What the lanes of all accounts share. If `ehlo_name` is empty, each lane greets with its account's domain."""
-
-    schedule: Schedule
-    attempts: Attempts
-    slots: SessionSlots
-    pauses: Pauses
-    limits: LaneLimits
-    ehlo_name: str
-    hosts: Hosts
-    world: World
 
 
 class Lane:
@@ -131,6 +91,10 @@ class Lane:
         """Whether the current message goes another way than the lane's others."""
         self._backoff = LaneBackoff(dispatch.attempts.wait_after, dispatch.world.random.random)
         self._pace = SendingRate(server.rate_limit if server is not None else None)
+        self._quota: SendingQuota | None = None
+        """None for a gateway: limits are those of an account's own server."""
+        if not lane.gateway:
+            self._quota = dispatch.attempts.quota(lane.account, server.quota if server is not None else None)
         self._paced_since = 0.0
         self._used_at = 0.0
         self._stopping = False
@@ -141,6 +105,8 @@ class Lane:
         self._server = server
         self._backoff.end()
         self._pace.change(server.rate_limit if server is not None else None)
+        if self._quota is not None:
+            self._quota.change(server.quota if server is not None else None)
         self._agenda.poke()
 
     def has_token(self) -> None:
@@ -163,32 +129,24 @@ class Lane:
             return paused
         if self._server is None:
             return Waiting("smtp", wall, None, "The account has no SMTP server: PUT /v1/account/{account} with smtp")
-        if self._backoff.verdict is not None:
-            wait = self._backoff.seconds(self._world.elapsed())
-            said = error_text(self._backoff.verdict)
-            kind: WaitingKind = "connection"
-            gateway = self._id.gateway
-            what = f"The gateway {gateway}" if gateway else "The server"
-            remedy = f"{what} cannot be reached ({said}); the engine tries again by itself"
-            if self._backoff.reason is BackoffReason.TOKEN:
-                remedy = f"There is no access token to log in with ({said})"
-            if self._backoff.reason is BackoffReason.LOGIN:
-                kind = "login"
-                remedy = f"The login was refused ({said}): correct the password with PUT /v1/account/{{account}}"
-                if gateway:
-                    remedy = f"{what} refused the login ({said}): correct it with PUT /v1/gateway/edit/{gateway}"
-            return Waiting(kind, self._backoff.since, wall + wait, remedy)
-        if (ready := self._pace.ready_at(now)) > now:
-            kind, remedy = "rateLimit", "smtp.rateLimit of the account: nothing to do"
-            if self._pace.slowed:
-                kind, remedy = "provider", "The provider asked to send more slowly (421 or 4.7.x): nothing to do"
-            return Waiting(kind, self._paced_since, wall + ready - now, remedy)
-        return None
+        if (backing_off := lane_waiting.for_backoff(self._id, self._backoff, self._world.elapsed(), wall)) is not None:
+            return backing_off
+        slow = lane_waiting.for_pace(self._pace, self._paced_since, now, wall)
+        if slow is None and self._quota is not None:
+            return lane_waiting.for_quota(self._quota, now, wall)
+        return slow
 
     @property
     def left(self) -> int | None:
-        """How many attempts the rate limit allows now; None if there is no limit."""
-        return self._pace.left(trio.current_time())
+        """How many messages the rate limit and the quota allow now; None if there is no limit."""
+        now = trio.current_time()
+        found = (self._pace.left(now), None if self._quota is None else self._quota.left(now))
+        return min((each for each in found if each is not None), default=None)
+
+    @property
+    def quota(self) -> SendingQuota | None:
+        """What the account may send; None for a gateway."""
+        return self._quota
 
     @property
     def knocks(self) -> bool:
@@ -205,6 +163,8 @@ class Lane:
                     for began in self._attempts.began_since(self._id.account, wall - self._pace.limit.seconds)
                 ]
             )
+        if self._quota is not None:
+            await self._quota.load()
         await self._hang_up()
         while not self._stopping:
             if not (self._may_send() and self._agenda.is_due()) and self._next_by_own_way() is None:
@@ -217,7 +177,11 @@ class Lane:
     async def _turn(self, slot: SessionSlot) -> None:
         """Send until no message is due, or until the turn is over and others wait."""
         sent = 0
-        while not await self._lacks_token() and (entry := self._next()) is not None:
+        while not await self._lacks_token():
+            if (entry := self._next()) is None:
+                if not await self._keep_for_quota():
+                    return
+                continue
             await slot.begin()
             attempt = await self._attempts.begin(*entry)
             while attempt is not None:
@@ -240,6 +204,9 @@ class Lane:
     def _is_free(self) -> bool:
         """Whether nothing but the server's silence can keep the lane from sending."""
         now = trio.current_time()
+        return (self._quota is None or self._quota.ready_at(now) <= now) and self._is_free_but_for_quota(now)
+
+    def _is_free_but_for_quota(self, now: float) -> bool:
         return (
             not self._stopping
             and self._server is not None
@@ -253,11 +220,25 @@ class Lane:
         return self._backoff.reason is BackoffReason.CONNECTION and self._backoff.seconds(self._world.elapsed()) > 0
 
     def _next(self) -> tuple[int, float] | None:
-        return self._agenda.take() if self._may_send() else self._next_by_own_way()
+        if not self._may_send():
+            return self._next_by_own_way()
+        entry = self._agenda.take()
+        if entry is not None and not self._has_room(entry[0]):
+            self._agenda.add(*entry, self._id.account)
+            return None
+        return entry
 
     def _next_by_own_way(self) -> tuple[int, float] | None:
         """A due message with its own proxy or local address, while the account's own route is dead; else None."""
-        return self._attempts.first_with_own_way(self._id) if self._is_cut_off and self._is_free() else None
+        entry = self._attempts.first_with_own_way(self._id) if self._is_cut_off and self._is_free() else None
+        return entry if entry is not None and self._has_room(entry[0]) else None
+
+    def _has_room(self, message: int) -> bool:
+        """Whether the quota has room for the message, or never will have."""
+        quota = self._quota
+        if quota is None or not quota.is_limited:
+            return True
+        return quota.admits(quota.cost(self._attempts.open_recipients(message)), trio.current_time())
 
     async def _rest(self) -> None:
         server, now = self._server, trio.current_time()
@@ -268,8 +249,34 @@ class Lane:
                 await self._agenda.wait_for_change(min(wait, LOOK_AGAIN))
         elif (ready := self._pace.ready_at(now)) > now:
             await self._agenda.wait_for_change(ready - now)
+        elif self._quota is not None and (ready := self._quota.ready_at(now)) > now:
+            await self._rest_for_quota(self._quota, ready - now)
         else:
+            if self._quota is not None:
+                self._quota.drained()
             await self._agenda.wait(3600.0)
+
+    async def _rest_for_quota(self, quota: SendingQuota, seconds: float) -> None:
+        if self._agenda.is_due():
+            quota.waits(trio.current_time())
+            await self._agenda.wait_for_change(min(seconds, quota.patience))
+            quota.look_again()
+        else:
+            quota.drained()
+            await self._agenda.wait(seconds)
+
+    async def _keep_for_quota(self) -> bool:
+        """Wait with the open session if the quota soon has room for a message that is due; return whether it did."""
+        now, quota, session = trio.current_time(), self._quota, self._session
+        if quota is None or session is None or not session.usable or self._session_server is not self._server:
+            return False
+        if not (self._agenda.is_due() and self._is_free_but_for_quota(now)) or self._slots.wanted:
+            return False
+        if not now < (ready := quota.ready_at(now)) <= now + self._limits.session_idle:
+            return False
+        quota.waits(now)
+        await self._agenda.wait_for_change(ready - now)
+        return True
 
     def _host_answers(self) -> None:
         if self._backoff.answers():
@@ -301,6 +308,9 @@ class Lane:
 
     async def _deliver_and_record(self, attempt: CurrentAttempt, *, others_turn: bool) -> CurrentAttempt | None:
         self._pace.began(trio.current_time())
+        if self._quota is not None and self._quota.is_limited:
+            attempt.quota = self._quota
+            self._quota.goes_on()
         with trio.CancelScope() as self._scope:
             if self._stopping:
                 self._scope.cancel()
@@ -318,6 +328,9 @@ class Lane:
         if log.isEnabledFor(logging.DEBUG):
             about = {"account": attempt.message.account, "queueId": attempt.message.queue_id}
             log.debug("attempt %d: %s", attempt.message.attempts_made, overall.text, extra=about)
+        if self._quota is not None and (closed := quota_verdicts.closing(overall, verdicts)):
+            await self._used_up(self._quota, attempt, verdicts, overall, closed)
+            return None
         self._paced_since = self._world.now()
         self._pace.ended(overall, trio.current_time())
         if overall.stage is Stage.TOKEN and not attempt.decided:
@@ -346,6 +359,9 @@ class Lane:
 
     async def _deliver(self, attempt: CurrentAttempt) -> tuple[dict[str, Verdict], Verdict]:
         lost_steps, logged_in_again = 0, False
+        quota, recipients = attempt.quota, len(attempt.envelope.recipients)
+        if quota is not None and (refused := quota_verdicts.never_fits(quota, recipients)) is not None:
+            return attempt.verdicts(refused), refused
         while True:
             idle = trio.current_time() - self._used_at
             try:
@@ -360,7 +376,7 @@ class Lane:
             self._used_at = trio.current_time()
             if self._needs_login(overall) and not logged_in_again:
                 logged_in_again = True
-            elif not (reused and _was_stale(overall, idle)):
+            elif not (reused and was_stale(overall, idle)):
                 return verdicts, overall
             # The session had already ended, or its login has, which says nothing about this message.
             await self._hang_up()
@@ -369,6 +385,29 @@ class Lane:
         """Whether the token that the session was logged in with is no longer valid."""
         has_tokens = self._session_server is not None and self._session_server.tokens is not None
         return has_tokens and overall.kind is Kind.LOGIN_REFUSED
+
+    async def _used_up(
+        self,
+        quota: SendingQuota,
+        attempt: CurrentAttempt,
+        verdicts: dict[str, Verdict],
+        overall: Verdict,
+        closed: dict[str, float],
+    ) -> None:
+        """Send nothing for a while: the provider says that the account's quota is used up.
+
+        `closed` are the recipients for whom it said so, with the seconds. That says nothing about the message, which
+        is left as it was; if others were accepted or refused, it gets one more attempt.
+        """
+        address, seconds = max(closed.items(), key=lambda each: each[1])
+        said = verdicts[address]
+        await quota.close(seconds, said.text)
+        if len(closed) == len(verdicts) and not attempt.taken:
+            await self._attempts.take_back(attempt, said, seconds)
+        else:
+            verdicts, overall = quota_verdicts.postponed(verdicts, overall, closed, address)
+            await self._attempts.record(attempt, verdicts, overall, self._report(attempt), None, free=True)
+        self._tell(said, attempt.trace, attempt.message)
 
     async def _refused(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
         """Back off after a refused login. It says nothing about the message, which is left as it was."""
@@ -413,14 +452,14 @@ class Lane:
         if session is not None:
             used_up = session.sent >= self._limits.messages_per_session
             if session.usable and not used_up and self._session_server is server:
-                attempt.routing = _routing(server.route, session)
+                attempt.routing = routing_of(server.route, session)
                 return session, True
             await self._hang_up()
-        attempt.routing = _routing(server.route, None)
+        attempt.routing = routing_of(server.route, None)
         nonce = self._world.token_bytes(NONCE_BYTES).hex()
         self._session = await server.connect(self._limits.timeouts, nonce, attempt.trace)
         self._session_server = server
-        attempt.routing = _routing(server.route, self._session)
+        attempt.routing = routing_of(server.route, self._session)
         return self._session, False
 
     def _way_of(self, message: Message) -> OutgoingServer:
@@ -456,22 +495,3 @@ class Lane:
             **(attempt.routing or {}),
             **({"dsn": session.capabilities.dsn} if session and attempt.message.dsn is not None else {}),
         }
-
-
-def _routing(route: Route, session: SmtpSession | None) -> dict[str, str] | None:
-    """An attempt's route as events report it; None without a proxy or a chosen local address."""
-    routing: dict[str, str] = {}
-    if route.proxy is not None:
-        routing["proxy"] = route.proxy.place
-    if route.local:
-        left_from = session.local_address if session is not None else None
-        if left_from is not None or not route.at_random:
-            routing["localAddress"] = left_from or route.local[0]
-    return routing or None
-
-
-def _was_stale(overall: Verdict, idle: float) -> bool:
-    """Whether the server closed a reused session: by hanging up, or with 421 after more than `IDLE` seconds."""
-    if overall.stage is not Stage.MAIL or overall.kind is not Kind.LATER:
-        return False
-    return overall.network in (NetworkKind.CLOSED, NetworkKind.TIMEOUT) or (overall.code == 421 and idle > IDLE)

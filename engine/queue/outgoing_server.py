@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.model.limits import SendingLimit
+from engine.model.limits import Quota, SendingLimit
 from engine.model.message import Message
 from engine.oauth.errors import TokenError
 from engine.proxies.route import DIRECT, Route
@@ -39,7 +39,8 @@ class TokenLogins(Protocol):
 
 
 class OutgoingServer(msgspec.Struct, frozen=True):
-    """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go.
+    """How an account's mail leaves: its SMTP server, how to dial it, the name to greet it with, how fast it may go
+    and how much in all (`rate_limit`, `quota`).
 
     `route` is the one `dial` takes; `by` returns this server for a message with its own proxy or local address.
     `tokens` logs in; None: with what the endpoint holds.
@@ -49,6 +50,7 @@ class OutgoingServer(msgspec.Struct, frozen=True):
     dial: Dial
     ehlo_name: str
     rate_limit: SendingLimit | None = None
+    quota: Quota | None = None
     route: Route = DIRECT
     by: Callable[[Message], OutgoingServer] | None = None
     tokens: TokenLogins | None = None
@@ -67,3 +69,15 @@ class OutgoingServer(msgspec.Struct, frozen=True):
     def via(self) -> Via:
         """The proxy's host and port; None without one."""
         return self.route.via
+
+
+def routing_of(route: Route, session: SmtpSession | None) -> dict[str, str] | None:
+    """An attempt's route as events report it; None without a proxy or a chosen local address."""
+    routing: dict[str, str] = {}
+    if route.proxy is not None:
+        routing["proxy"] = route.proxy.place
+    if route.local:
+        left_from = session.local_address if session is not None else None
+        if left_from is not None or not route.at_random:
+            routing["localAddress"] = left_from or route.local[0]
+    return routing or None

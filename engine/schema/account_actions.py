@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.account import Indexer
 from engine.schema.fields import Email, Hostname, Instant, Off, ProxyUrl, Request, Response
-from engine.schema.servers import ImapConfig, SmtpConfig
+from engine.schema.servers import ImapConfig, PresetName, SmtpConfig
 
 _NO_OP = "`true`: do it. `false` or absent: do nothing."
 _DONE = "`true`: it was done."
@@ -190,6 +190,21 @@ class ServerFound(Response, frozen=True, kw_only=True):
     secure: Annotated[bool, Meta(description="Whether TLS begins with the first byte.")]
 
 
+class LimitsFound(Response, frozen=True, kw_only=True):
+    """The limits to register."""
+
+    preset: Annotated[PresetName, Meta(description="The preset.")]
+
+
+class SmtpFound(ServerFound, frozen=True, kw_only=True):
+    """The SMTP server, ready for a registration except for the password."""
+
+    limits: Annotated[
+        LimitsFound | UnsetType,
+        Meta(description="What the provider lets an account send, as the engine knows it. Absent: it does not."),
+    ] = UNSET
+
+
 class AppPassword(Response, frozen=True, kw_only=True):
     """Whether the provider wants an app password."""
 
@@ -203,7 +218,13 @@ class Autoconfig(Response, frozen=True, kw_only=True):
 
     EXAMPLE = {
         "imap": {"auth": {"user": "andris@gmail.com"}, "host": "imap.gmail.com", "port": 993, "secure": True},
-        "smtp": {"auth": {"user": "andris@gmail.com"}, "host": "smtp.gmail.com", "port": 465, "secure": True},
+        "smtp": {
+            "auth": {"user": "andris@gmail.com"},
+            "host": "smtp.gmail.com",
+            "port": 465,
+            "secure": True,
+            "limits": {"preset": "gmail"},
+        },
         "appPassword": {
             "required": True,
             "provider": "Gmail",
@@ -213,7 +234,7 @@ class Autoconfig(Response, frozen=True, kw_only=True):
     }
 
     imap: Annotated[ServerFound | Off, Meta(description="The IMAP server. `false`: none was found.")]
-    smtp: Annotated[ServerFound | Off, Meta(description="The SMTP server. `false`: none was found.")]
+    smtp: Annotated[SmtpFound | Off, Meta(description="The SMTP server. `false`: none was found.")]
     app_password: Annotated[
         AppPassword | UnsetType, Meta(description="Whether the provider wants an app password. Absent: unknown.")
     ] = UNSET

@@ -69,7 +69,9 @@ class Sending(Response, frozen=True, kw_only=True):
     left: Annotated[
         int | UnsetType,
         Meta(
-            description="How many messages `smtp.rateLimit` lets it send now. Absent: there is no limit.", examples=[17]
+            description="How many messages `smtp.rateLimit` and `smtp.limits` let it send now. Absent: there is no "
+            "limit.",
+            examples=[17],
         ),
     ] = UNSET
 

@@ -25,6 +25,7 @@ WaitingKind = Literal[
     "connection",
     "rateLimit",
     "provider",
+    "quota",
     "paused",
     "smtp",
     "gateway",
@@ -119,10 +120,10 @@ class WaitingFor(Response, frozen=True, kw_only=True):
         Meta(
             description="`schedule`: its `sendAt`. `retry`: its next attempt. `turn`: the messages before it. `login`: "
             "the server refuses the login. `connection`: the server cannot be reached. `rateLimit`: the account's own "
-            "limit. `provider`: the server asked for less mail. `paused`: the queue or the account is paused. `smtp`: "
-            "the account has no SMTP server. `gateway`: the gateway was removed. `evidence`: the search of the Sent "
-            "folder. `decision`: your decision. "
-            "`release`: your release of it, or `engine outbox release`."
+            "limit. `provider`: the server asked for less mail. `quota`: `smtp.limits` of the account are used up, or "
+            "the provider says that its own are. `paused`: the queue or the account is paused. `smtp`: the account has "
+            "no SMTP server. `gateway`: the gateway was removed. `evidence`: the search of the Sent folder. "
+            "`decision`: your decision. `release`: your release of it, or `engine outbox release`."
         ),
     ]
     since: Annotated[When, Meta(description="When the wait began, as far as the engine knows.")]

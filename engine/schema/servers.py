@@ -101,6 +101,57 @@ class RateLimit(Request, frozen=True, kw_only=True):
     ]
 
 
+PresetName = Literal["gmail", "workspace", "microsoft365", "none"]
+TooMany = Literal["split", "refuse"]
+_Most = Annotated[int, Meta(ge=1, le=100_000)] | UnsetType | None
+_LIMITS = (
+    "What the provider lets the account send. The engine never exceeds it; what is over waits in the queue "
+    "(`waitingFor.kind` is `quota`). It is not about mail through a gateway. "
+)
+
+
+class Limits(Request, frozen=True, kw_only=True):
+    """What the provider lets an account send: a preset, and members that replace the preset's."""
+
+    EXAMPLE = {"preset": "gmail", "perDay": 400}
+
+    preset: Annotated[
+        PresetName | UnsetType,
+        Meta(
+            description="The limits that a provider publishes: `gmail` (a free account), `workspace` (Google "
+            "Workspace), `microsoft365`. Absent: `none`."
+        ),
+    ] = UNSET
+    per_minute: Annotated[
+        _Most, Meta(description="Messages in any minute. `null`: no limit. Absent: the preset's.", examples=[30])
+    ] = UNSET
+    per_hour: Annotated[
+        _Most, Meta(description="Messages in any hour. `null`: no limit. Absent: the preset's.", examples=[200])
+    ] = UNSET
+    per_day: Annotated[
+        _Most, Meta(description="Messages in any 24 hours. `null`: no limit. Absent: the preset's.", examples=[500])
+    ] = UNSET
+    recipients_per_day: Annotated[
+        _Most,
+        Meta(description="Recipients in any 24 hours. `null`: no limit. Absent: the preset's.", examples=[10_000]),
+    ] = UNSET
+    recipients_per_message: Annotated[
+        _Most,
+        Meta(
+            description="Recipients of one SMTP transaction; the engine never sends more than 100. `null`: no limit of "
+            "the provider. Absent: the preset's.",
+            examples=[100],
+        ),
+    ] = UNSET
+    too_many_recipients: Annotated[
+        TooMany | UnsetType,
+        Meta(
+            description="What happens to a message with more than `recipientsPerMessage`. `split`: it goes in several "
+            "transactions, each of which counts as a message. `refuse`: it is not accepted (400). Absent: `split`."
+        ),
+    ] = UNSET
+
+
 _Path = MailboxPath | UnsetType | None
 _SentPath = Annotated[_Path, Meta(description="The path of the Sent folder. `null` or absent: the engine finds it.")]
 _DraftsPath = Annotated[
@@ -206,6 +257,7 @@ class SmtpConfig(ServerConfig, frozen=True, kw_only=True):
     rate_limit: Annotated[RateLimit | UnsetType, Meta(description="The maximum rate of sending. Absent: no limit.")] = (
         UNSET
     )
+    limits: Annotated[Limits | UnsetType, Meta(description=_LIMITS + "Absent: no limits.")] = UNSET
 
 
 class SmtpUpdate(ServerUpdate, frozen=True, kw_only=True):
@@ -218,4 +270,7 @@ class SmtpUpdate(ServerUpdate, frozen=True, kw_only=True):
     use_auth_server: _UseAuthServer = UNSET
     rate_limit: Annotated[
         RateLimit | UnsetType | None, Meta(description="The maximum rate of sending. `null`: no limit.")
+    ] = UNSET
+    limits: Annotated[
+        Limits | UnsetType | None, Meta(description=_LIMITS + "Replaced as a whole. `null`: no limits.")
     ] = UNSET

@@ -66,7 +66,7 @@ class SmtpEnvelope(msgspec.Struct, frozen=True):
     """Sender and recipients. `sender` may be empty (a bounce); `smtputf8`: the header needs it; `size`: bytes or 0.
 
     `eight_bit`: the message holds octets beyond ASCII. Servers that support RFC 3461 return `envelope_id` in their
-    reports, if `dsn` has no id of its own; empty for none.
+    reports, if `dsn` has no id of its own; empty for none. `group`: the most recipients of one transaction.
     """
 
     sender: str
@@ -76,6 +76,7 @@ class SmtpEnvelope(msgspec.Struct, frozen=True):
     envelope_id: str = ""
     eight_bit: bool = False
     dsn: Dsn | None = None
+    group: int = GROUP_RECIPIENTS
 
     @property
     def international(self) -> bool:

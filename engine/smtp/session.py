@@ -140,21 +140,21 @@ class SmtpSession:
     ) -> Outcome:
         """Hand over one message. `body` is its wire form in chunks, not dot-stuffed; each transaction iterates over it.
 
-        A transaction takes at most 100 recipients, or fewer if the server accepts fewer. Each transaction awaits
-        `before_dot` once, while the server works on the envelope. After each but the last, `after_group` is awaited
-        with the verdicts on its recipients. If one of the two or `body` raises, the connection is closed before the
-        end of data and the exception propagates. Raises `DeliveryError` if the connection breaks or loses step.
-        Cancelled: `usable` is False; `in_flight` says whether the message may have arrived.
+        A transaction takes at most 100 recipients, or fewer if the envelope says so or the server accepts fewer. Each
+        awaits `before_dot` once, while the server works on the envelope; each but the last then awaits `after_group`
+        with the verdicts on its recipients. If one of the two or `body` raises, the connection is closed before the end
+        of data and the exception propagates. Raises `DeliveryError` if the connection breaks or loses step. Cancelled:
+        `usable` is False; `in_flight` says whether the message may have arrived.
         """
         if not self.usable:
             raise RuntimeError("This session has ended")
-        if self._used:
-            self.timings = {}
+        self.timings = {} if self._used else self.timings
         verdicts = refused_here(envelope, self.capabilities)
         pending = [recipient for recipient in dict.fromkeys(envelope.recipients) if recipient not in verdicts]
         delivery = Delivery(body, before_dot)
         while pending:
-            group, pending = pending[: self._group], pending[self._group :]
+            most = min(self._group, envelope.group)
+            group, pending = pending[:most], pending[most:]
             transaction = Transaction(envelope, group, self.capabilities, reset=self._reset, used=self._used)
             self._used = True
             try:

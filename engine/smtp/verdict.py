@@ -64,6 +64,9 @@ class Verdict(msgspec.Struct, frozen=True):
 BEFORE_ANY_MESSAGE = frozenset({Stage.CONNECT, Stage.GREETING, Stage.TLS, Stage.EHLO, Stage.TOKEN, Stage.AUTH})
 """Stages at which a failure says nothing about the message: every message of the account would meet it."""
 
+IDLE_SECONDS = 1.0
+"""Seconds without a message after which a 421 to the next one counts as the server's idle limit."""
+
 _MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
 _ABOUT_THE_LOGIN = re.compile(
     r"SmtpClientAuthentication is disabled|Basic authentication is not supported", re.IGNORECASE
@@ -175,6 +178,13 @@ def silent(verdict: Verdict) -> bool:
     if not unanswered(verdict) or verdict.network is NetworkKind.CLOSED:
         return False
     return verdict.network_code not in ("ECONNREFUSED", LOGIN_REFUSED, DENIED)
+
+
+def was_stale(overall: Verdict, idle: float) -> bool:
+    """Whether the server closed a reused session: by hanging up, or with 421 after more than `IDLE_SECONDS`."""
+    if overall.stage is not Stage.MAIL or overall.kind is not Kind.LATER:
+        return False
+    return overall.network in (NetworkKind.CLOSED, NetworkKind.TIMEOUT) or (overall.code == 421 and idle > IDLE_SECONDS)
 
 
 def error_code(verdict: Verdict) -> str:

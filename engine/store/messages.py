@@ -67,6 +67,14 @@ def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
     return [Recipient(place, address, State(state), code, said) for place, address, state, code, said in rows]
 
 
+def open_recipients(db: sqlite3.Connection, message: int) -> int:
+    """How many recipients of a message no server has accepted or refused."""
+    (count,) = db.execute(
+        "SELECT count(*) FROM recipient WHERE message = ? AND state IN ('queued', 'deferred', 'in_doubt')", (message,)
+    ).fetchone()
+    return int(count)
+
+
 class Due(NamedTuple):
     """A message with a due time. `first`: no attempt has been made."""
 

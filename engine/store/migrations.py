@@ -241,4 +241,26 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX unfinished_change_of_account ON unfinished_change (account);
     """,
+    """
+    CREATE TABLE quota_use (              -- transactions that count against the limits of an account; kept for a day
+        id INTEGER PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        message INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,         -- its number
+        at REAL NOT NULL,
+        boot TEXT NOT NULL,               -- which start of the machine `uptime` is counted from; '': unknown
+        uptime REAL NOT NULL,             -- seconds
+        recipients INTEGER NOT NULL,
+        open INTEGER NOT NULL             -- 1: no reply is recorded
+    );
+    CREATE INDEX quota_use_of_account ON quota_use (account, message);
+    CREATE TABLE quota_closed (           -- accounts from which the provider takes no mail for a while
+        account TEXT PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+        at REAL NOT NULL,
+        boot TEXT NOT NULL,
+        uptime REAL NOT NULL,
+        seconds REAL NOT NULL,            -- for how long, from then on
+        text TEXT NOT NULL                -- what it said
+    ) WITHOUT ROWID;
+    """,
 )

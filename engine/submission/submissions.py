@@ -47,6 +47,7 @@ from engine.submission.raw import (
 )
 from engine.submission.reference import NOTHING, Referenced
 from engine.submission.reference_reading import References
+from engine.submission.sending_limits import refuse_too_many
 from engine.submission.terms import Terms
 from engine.world import World
 
@@ -157,6 +158,9 @@ class Submissions:
         `after` is what must happen once it is sent.
         """
         envelope = envelope_of(draft, terms)
+        gateway = self.gateways.of(terms.gateway)
+        if gateway is None:
+            refuse_too_many(account, len(envelope.recipients))
         attempts = self._attempts() if terms.attempts is None else terms.attempts
         message = Message(
             id=0,
@@ -184,7 +188,7 @@ class Submissions:
             interruptions=0,
             expires_at=self._intake.expires_at(terms.send_at, attempts),
             local_address=terms.local_address,
-            gateway=self.gateways.of(terms.gateway),
+            gateway=gateway,
         )
         if terms.proxy is not None:
             message.proxy = self._routes.seal(account.id, message.queue_id, terms.proxy)

@@ -37,6 +37,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "form",
         "templates",
         "lists-and-tracking",
+        "limits",
     ),
     "Reference": ("api", "events", "errors", "metrics", "config", "differences"),
     "Background": ("lifecycle", "reliability", "simulation", "design"),

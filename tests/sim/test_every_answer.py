@@ -63,6 +63,8 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("POST", "/v1/account", {"account": "second", "name": "x", "copy": None, **SERVERS}),
         ("PUT", "/v1/account/second", {"name": "y", "path": ["INBOX", "Sent"], "webhooks": "http://127.0.0.1:9/"}),
         ("GET", "/v1/account/second?quota=true", None),
+        ("GET", "/v1/account/second/quota", None),
+        ("PUT", "/v1/account/second/quota", {"reopen": True}),
         ("GET", "/v1/account/acme", None),
         ("GET", "/v1/accounts?query=acme", None),
         ("GET", "/v1/account/acme/mailboxes?counters=true", None),

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from quart import Response
 
 from engine.api import account as api
-from engine.api import account_actions, authentication, queue_control, settings
+from engine.api import account_actions, authentication, queue_control, quota, settings
 from engine.errors import Problem
 from engine.schema.account import AccountInfo
 from engine.schema.servers import Auth, ImapConfig, SmtpConfig
@@ -43,6 +43,7 @@ async def _shown(visit: Visit, account: str, errors: dict[str, str] | None = Non
     queue = await visit.ask(queue_control.read, "submit", query={"account": account})
     read, sent, shown = reading(found), sending(found), logins(found)
     limit = found.smtp.rate_limit if isinstance(found.smtp, SmtpConfig) else None
+    sends = await visit.ask(quota.read, account)
     return visit.show(
         status=422 if errors else 200,
         account=found,
@@ -53,6 +54,7 @@ async def _shown(visit: Visit, account: str, errors: dict[str, str] | None = Non
         refused=next((each for each in (read, sent) if each.word.endswith(("authenticationError", "stopped"))), None),
         unreached=any(each.word.endswith("connectError") for each in (read, sent)),
         limit=limit,
+        quota=sends,
         left=found.sending.left if found.sending and limit else None,
         jobs=queue.jobs,
         waiting=queue.jobs.active + queue.jobs.delayed + queue.jobs.waiting,

@@ -20,7 +20,7 @@ MOST_RECIPIENTS, MOST_ATTEMPTS, MOST_LINES = 100, 20, 40
 """How much of a message is shown; the API has all of it."""
 UNITS = {"minutes": 60, "hours": 3600, "days": 86_400}
 LONGEST_DAYS = 3650
-_OF_ACCOUNT = ("login", "connection", "smtp", "rateLimit", "paused")
+_OF_ACCOUNT = ("login", "connection", "smtp", "rateLimit", "quota", "paused")
 _WORST = ("in_doubt", "failed", "bounced", "held", "deferred", "sending", "queued", "cancelled", "sent")
 _OUTCOMES = {"accepted": "g", "later": "w", "rejected": "b", "login_refused": "b", "doubt": "b"}
 

@@ -33,7 +33,13 @@ async def test_a_well_known_provider_needs_no_network():
     world = World()
     assert plain(await autoconfig("andris@gmail.com", world)) == {
         "imap": {"auth": {"user": "andris@gmail.com"}, "host": "imap.gmail.com", "port": 993, "secure": True},
-        "smtp": {"auth": {"user": "andris@gmail.com"}, "host": "smtp.gmail.com", "port": 465, "secure": True},
+        "smtp": {
+            "auth": {"user": "andris@gmail.com"},
+            "host": "smtp.gmail.com",
+            "port": 465,
+            "secure": True,
+            "limits": {"preset": "gmail"},
+        },
         "appPassword": {
             "required": True,
             "provider": "Gmail",
@@ -49,6 +55,9 @@ async def test_who_takes_the_mail_is_the_provider():
         await autoconfig("a@acme.example", World({"acme.example": ["acme-example.mail.protection.outlook.com"]}))
     )
     assert (found["_source"], found["smtp"]["host"], found["smtp"]["secure"]) == ("mx", "smtp.office365.com", False)
+    assert found["smtp"]["limits"] == {"preset": "microsoft365"}
+    found = plain(await autoconfig("a@acme.example", World({"acme.example": ["aspmx.l.google.com"]})))
+    assert found["smtp"]["limits"] == {"preset": "workspace"}
 
 
 async def test_srv_records():

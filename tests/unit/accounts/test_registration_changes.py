@@ -11,10 +11,10 @@ from msgspec import UNSET
 from engine.accounts import registration as records
 from engine.accounts import registration_changes as changes
 from engine.accounts.registration_changes import merged
-from engine.model.limits import SendingLimit
+from engine.model.limits import SendingLimit, SendingLimits
 from engine.model.registration import ImapServer, Login, Registration, SmtpServer, TlsOptions
 from engine.schema.account import AccountCreate, AccountUpdate
-from engine.schema.servers import Auth, ImapUpdate, SmtpUpdate
+from engine.schema.servers import Auth, ImapUpdate, Limits, SmtpUpdate
 
 IMAP = {"host": "imap.a.example", "port": 993, "secure": True, "auth": {"user": "me", "pass": "imap-secret"}}
 SMTP = {"host": "smtp.a.example", "port": 465, "secure": True, "auth": {"user": "me", "accessToken": "smtp-token"}}
@@ -144,6 +144,14 @@ def test_a_partial_update_replaces_the_login_as_a_whole() -> None:
 
 def test_a_partial_update_can_clear_a_folder() -> None:
     assert merged(ImapUpdate(partial=True, sent_mail_path=None), STORED, ImapServer).sent_mail_path is None
+
+
+def test_a_partial_update_replaces_the_limits_as_a_whole() -> None:
+    stored = SmtpServer(host="h", port=25, limits=SendingLimits(preset="gmail", per_day=1))
+    assert merged(SmtpUpdate(partial=True), stored, SmtpServer).limits == stored.limits
+    assert merged(SmtpUpdate(partial=True, limits=None), stored, SmtpServer).limits is UNSET
+    given = SmtpUpdate(partial=True, limits=Limits(per_hour=None))
+    assert merged(given, stored, SmtpServer).limits == SendingLimits(per_hour=None)
 
 
 def test_a_partial_update_can_lift_the_rate_limit() -> None:

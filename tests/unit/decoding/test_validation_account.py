@@ -78,6 +78,13 @@ URL = "must be a valid uri with a scheme matching the http|https pattern"
             '"smtp.rateLimit.messages" must be greater than or equal to 1',
             '"smtp.rateLimit.seconds" is required',
         ]),
+        ({"smtp": {**SERVER, "limits": {"preset": "gmail", "perDay": None, "recipientsPerDay": 10}}}, []),
+        ({"smtp": {**SERVER, "limits": {"preset": "x", "perDay": 0, "perWeek": 1, "tooManyRecipients": "drop"}}}, [
+            '"smtp.limits.preset" must be one of [gmail, microsoft365, none, workspace]',
+            '"smtp.limits.perDay" must be greater than or equal to 1',
+            '"smtp.limits.tooManyRecipients" must be one of [refuse, split]',
+            '"smtp.limits.perWeek" is not allowed',
+        ]),
         ({"imap": {**SERVER, "tls": {"minVersion": "SSLv3", "ciphers": "x"}, "resyncDelay": "soon"}}, [
             '"imap.tls.minVersion" must be one of [TLSv1, TLSv1.1, TLSv1.2, TLSv1.3]',
             '"imap.tls.ciphers" is not allowed',

@@ -36,8 +36,8 @@ PARENTS = (
     # A million messages are not removed in one commit; see `mailboxes.sweep`.
     Parent("mailbox", frozenset({"mailbox"}), frozenset({"mailbox_message"}), 7, 8),
     Parent("webhook", frozenset({"endpoint"}), frozenset()),
-    # Bodies go with their file, and a message with a copy owed is not removed.
-    Parent("message", frozenset({"message"}), frozenset({"body", "sent_copy"}), 7, 8),
+    # Bodies go with their file, a message with a copy owed is not removed, and what was sent counts without it.
+    Parent("message", frozenset({"message"}), frozenset({"body", "sent_copy", "quota_use"}), 7, 8),
 )
 
 
