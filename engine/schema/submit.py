@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.delivery_reports import DsnAsked
 from engine.schema.fields import (
     ADDRESS_OR_TEXT,
@@ -37,7 +38,6 @@ from engine.schema.fields import (
     Request,
     WebUrl,
 )
-from engine.schema.messages import CommandHeaders
 from engine.schema.reference import Reference
 
 
