@@ -169,7 +169,7 @@ class SendingQuota:
         return row
 
     def ended(self, tx: Tx, row: int, recipients: int) -> None:
-        """Note the answer to the newest transaction and how many recipients it accepted; with none, it does not count."""
+        """Note how many recipients the newest transaction was accepted for; with none, it does not count."""
         stamp, now = self._stamp(), trio.current_time()
         if recipients:
             quotas.settle(tx, row, stamp, recipients)
