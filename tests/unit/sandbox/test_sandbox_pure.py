@@ -3,11 +3,11 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 POISON = """
 import importlib, sys
 import email.message  # the standard library's own, which draws in what the machine has
-
-pytestmark = pytest.mark.once
 for name in ("trio", "os.path", "socket", "ssl", "time", "random"):
     if name not in sys.modules:
         sys.modules[name] = None
