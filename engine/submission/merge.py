@@ -58,7 +58,7 @@ MergeRenderer = Callable[[MergeEntry, dict[str, str]], Awaitable[SubmitContent]]
 
 
 class Prepared(NamedTuple):
-    """What became of an entry: a message for the queue, or why there is none."""
+    """The result of an entry: a message for the queue, or why there is none."""
 
     entry: MergeEntry
     outcome: Incoming | Skipped | Failed

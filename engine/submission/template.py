@@ -80,8 +80,7 @@ class Variables(NamedTuple):
 
 
 async def check(content: Content, world: World) -> None:
-    """Raise `Problem` 400 that names the members, and the lines, of a template to store that are not valid
-    templates."""
+    """Raise `Problem` 400, naming members and lines, if texts of a template to store are invalid."""
 
     def work() -> None:
         found = FieldErrors()
