@@ -24,13 +24,14 @@ import trio
 
 from engine.api.app import make_app
 from engine.api.context import Context
-from engine.assembly import Engine, assemble
+from engine.assembly import Engine, assemble, read_certificates
 from engine.config import Config
-from engine.edge.listener import listen
+from engine.edge.listener import listen, listen_at
 from engine.errors import EngineError, StorageFailed, leaves
 from engine.http.control_requests import Started
 from engine.http.server import serve_http, url_of
 from engine.log import to_stderr as log_to_stderr
+from engine.metrics.own_port import CONNECTIONS, make_metrics_app
 from engine.msa.door import Listeners as DoorListeners
 from engine.oauth.secret_expiry import SecretExpiry
 from engine.queue.restored_backup import Releases
@@ -56,7 +57,7 @@ SWITCH_SECONDS = 0.001
 LARGE_BLOCK = 1024**2
 """Octets from which a block of memory is one of its own."""
 STUCK_SHOWN = 10
-"""Most tasks named if a stop hangs."""
+"""Maximum tasks named if a stop hangs."""
 _M_MMAP_THRESHOLD = -3  # malloc.h of glibc
 
 
@@ -104,6 +105,7 @@ async def run(
     is on disk.
     """
     trio.socket.set_custom_hostname_resolver(world.resolver())
+    certificates = read_certificates(config, world)
     folder = Path(config.store.path)
     if not (folder / database.FILE).exists():
         # A first start creates its key before anything else, so that a fault there is reported in one line.
@@ -113,12 +115,18 @@ async def run(
         vault = vault_keys.load(folder, config.store, world, sealed.key_ids(store.reader)).vault(world)
         rotation = Rotation(store, vault, config.store, world)
         await rotation.take_up()
-        engine = await assemble(config, world, store, vault, started)
+        engine = await assemble(config, world, store, vault, started, certificates)
         context, registry = engine.context, engine.context.registry
         # Listen before anything runs, so that for a port in use the error is the only log line.
         listener = listen(config.http) if http else None
-        door_listeners = DoorListeners(config.msa) if http and context.door is not None else None
-        _say_where("nothing" if listener is None else url_of(listener), folder, engine)
+        metrics = config.metrics
+        for_prometheus = None
+        if http and metrics.port:
+            for_prometheus = listen_at(metrics.host, metrics.port, "metrics.port", config.http.write_timeout)
+        door_listeners = None
+        if http and context.door is not None:
+            door_listeners = DoorListeners(config.msa, certificates.get("msa"))
+        _say_where("nothing" if listener is None else url_of(listener, tls="http" in certificates), folder, engine)
         sandbox = context.access.sandbox
         async with (
             _service(Retention(store, engine.queue.ledger.spool, config.retention, world).run),
@@ -145,10 +153,22 @@ async def run(
                         stop=context.stopping,
                         control=door,
                         listener=listener,
+                        certificate=certificates.get("http"),
                     )
                     context.started.urls = await nursery.start(serve_api)
                     if started is not None:
                         await _invite(context)
+                if for_prometheus is not None:
+                    serve_metrics = partial(
+                        serve_http,
+                        make_metrics_app(context.metrics),
+                        config.http,
+                        stop=context.stopping,
+                        listener=for_prometheus,
+                        connections=CONNECTIONS,
+                    )
+                    (url,) = await nursery.start(serve_metrics)
+                    log.info("Prometheus reads %s/metrics", url)
                 if context.door is not None and door_listeners is not None:
                     await nursery.start(context.door.run, door_listeners, context.stopping)
                     context.started.urls = [*context.started.urls, *door_listeners.urls()]

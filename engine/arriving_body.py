@@ -1,6 +1,6 @@
 """Bytes as they arrive, of a request or from a mailbox: in memory, or in an unnamed file if they are many.
 
-So many bodies can arrive slowly at once, while only the one being processed is in memory.
+Thus many bodies can arrive slowly at once, while only the one being processed is in memory.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ before any part can see it: stray files in the spool, times written by a wrong c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from engine.accounts.registry import Registry
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
 from engine.config import Config
+from engine.edge.certificate import Certificate
 from engine.edge.token_gate import TokenGate
 from engine.edge.token_uses import TokenUses
 from engine.edge.wrong_tokens import WrongTokens
@@ -96,7 +98,24 @@ class Engine(NamedTuple):
     queue: Queue
 
 
-async def assemble(config: Config, world: World, store: Store, vault: Vault, started: Started | None) -> Engine:
+def read_certificates(config: Config, world: World) -> dict[str, Certificate]:
+    """The certificates of the ports that have one, by the section that names each. Raises `ConfigError`."""
+    found = {}
+    if config.http.cert:
+        found["http"] = Certificate("http", "the API", config.http.cert, config.http.key, world)
+    if config.msa.enabled and config.msa.cert:
+        found["msa"] = Certificate("msa", "the SMTP door", config.msa.cert, config.msa.key, world)
+    return found
+
+
+async def assemble(
+    config: Config,
+    world: World,
+    store: Store,
+    vault: Vault,
+    started: Started | None,
+    certificates: Mapping[str, Certificate],
+) -> Engine:
     """Create all parts on a running store. Raises `StorageFailed`."""
     hub, hosts = Hub(), Hosts()
     journal = Journal(store, hub, world)
@@ -176,6 +195,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
         requests=SharedLimit("requests", None, config.http.requests_per_token),
         wrong_tokens=wrong_tokens,
         cross_origin=CrossOrigin(config.http),
+        certificates=certificates,
         calls=calls,
         stopping=stopping,
         gate=gate,
@@ -210,6 +230,7 @@ async def assemble(config: Config, world: World, store: Store, vault: Vault, sta
                 refreshes=oauth.requests.refreshes,
                 calls=calls,
                 streams=share,
+                certificates=certificates,
                 door=door,
                 stopping=stopping,
             )

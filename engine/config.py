@@ -31,7 +31,14 @@ DEFAULT_SCHEDULE = (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0,
 _MOVED = {("webhooks", "allow_private"): ("network", "allow_private")}
 """Keys that have moved, by their old names: an older configuration still works."""
 
-PATHS = (("store", "path"), ("store", "key_file"), ("msa", "cert"), ("msa", "key"))
+PATHS = (
+    ("store", "path"),
+    ("store", "key_file"),
+    ("http", "cert"),
+    ("http", "key"),
+    ("msa", "cert"),
+    ("msa", "key"),
+)
 
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
@@ -55,6 +62,8 @@ class Http(Section, frozen=True):
 
     host: str = "127.0.0.1"
     port: int = 3000
+    cert: str = ""
+    key: str = ""
     max_body: Bytes = 50 * 1024**2
     max_members: int = 250_000
     bodies: Bytes = 1024**3
@@ -74,6 +83,8 @@ class Http(Section, frozen=True):
     def faults(self) -> Iterator[str]:
         if not 0 <= self.port <= 65535:
             yield f"port must be between 0 and 65535, not {self.port}"
+        if bool(self.cert) != bool(self.key):
+            yield "cert and http.key must be set together"
         yield from _no_networks("proxies", self.proxies, strict=True)
         yield from _no_origins("cors_origins", self.cors_origins)
         yield from _too_small(self, "streams", "max_members", "bodies", "streams_per_token", "requests_per_token")
@@ -170,6 +181,17 @@ class Msa(Section, frozen=True):
         if not 1 <= self.max_recipients <= 1000:
             yield f"max_recipients must be between 1 and 1000, not {self.max_recipients}"
         yield from _too_small(self, "connections", "connections_per_address", "max_message", "timeout", "login_timeout")
+
+
+class MetricsConfig(Section, frozen=True):
+    """`[metrics]`: a port of its own for Prometheus, which needs no token."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+
+    def faults(self) -> Iterator[str]:
+        if not 0 <= self.port <= 65535:
+            yield f"port must be between 0 and 65535, not {self.port}"
 
 
 class Imap(Section, frozen=True):
@@ -293,6 +315,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue: Queue = Queue()
     smtp: Smtp = Smtp()
     msa: Msa = Msa()
+    metrics: MetricsConfig = MetricsConfig()
     imap: Imap = Imap()
     network: Network = Network()
     webhooks: WebhooksConfig = WebhooksConfig()

@@ -1,4 +1,4 @@
-"""Counts that cost the hot path an addition of plain numbers; they are read when someone asks for the metrics.
+"""Counts that cost the hot path an addition of plain numbers; they are read when the metrics are requested.
 
 Whatever counts owns its counts, and only Trio's thread touches them, so they need no locks. They start at 0 with the
 process.

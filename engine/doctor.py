@@ -25,10 +25,11 @@ from engine import installed_packages
 from engine.commands.client import healthy
 from engine.commands.target import EngineTarget
 from engine.config import Config
+from engine.edge.certificate import Certificate
 from engine.edge.listener import opened, privileged_port
 from engine.errors import ConfigError, NoFile
 from engine.isotime import iso
-from engine.msa.certificate import Certificate
+from engine.repeated_errors import counted
 from engine.store import database, files, sealed, vault_keys
 from engine.store.disk_reserve import LEAST_FREE
 from engine.store.migrations import MIGRATIONS
@@ -37,8 +38,11 @@ from engine.world import World
 PYTHON = (3, 11)
 HEALTH_TIMEOUT = 3.0  # seconds
 SHOWN = 5
-"""Most accounts, or apps, that a finding names."""
-SECRETS_SOON = 30 * 86_400.0  # seconds
+"""Maximum accounts, or apps, that a finding names."""
+DAY = 86_400.0  # seconds
+SECRETS_SOON = 30 * DAY
+RENEWED_BY, RENEWED_LATE = 30 * DAY, 7 * DAY
+"""How long before its end a certificate is usually renewed, and when that becomes urgent."""
 
 _HOW_TO_MAKE_ONE = (
     "Create one with: printf '[store]\\npath = \"/var/lib/mailbox-engine\"\\n' > {file} (an empty file is enough; "
@@ -206,7 +210,7 @@ def port(config: Config) -> Finding:
             return Finding(False, "port", f"http.port {number} {privileged_port()}")
         if error.errno != errno.EADDRINUSE:
             return Finding(False, "port", f"{where} cannot be used ({error.strerror}): change http.host or http.port")
-        if healthy(host, number, HEALTH_TIMEOUT):
+        if healthy(config.http, HEALTH_TIMEOUT):
             if database.in_use(Path(config.store.path)):
                 return Finding(True, "port", f"{where}, where an engine answers")
             return Finding(
@@ -224,10 +228,9 @@ def smtp_door(config: Config) -> Finding:
     if not door.enabled:
         return Finding(True, name, "off; msa.enabled opens it")
     if door.cert:
-        try:
-            Certificate(door.cert, door.key)
-        except ConfigError as error:
-            return Finding(False, name, f"{error}: correct it, or run this as the user that the engine runs as")
+        found = _certificate(name, "msa", door.cert, door.key)
+        if not found.ok:
+            return found
     runs = database.in_use(Path(config.store.path))
     for key, number in (("port", door.port), ("tls_port", door.tls_port)):
         if not number:
@@ -242,10 +245,32 @@ def smtp_door(config: Config) -> Finding:
         except ConfigError as error:
             return Finding(False, name, f"{error}: change msa.host or msa.{key}")
     ports = f"port {door.port}" + (f" and {door.tls_port}" if door.tls_port else "")
-    tls = "with TLS" if door.cert else "without TLS, so that only programs on this machine can log in"
+    tls = f"with TLS, {found.text}" if door.cert else "without TLS, so that only programs on this machine can log in"
     if door.cert or not door.clear_text_login:
         return Finding(True, name, f"{door.host} {ports}, {tls}")
     return Finding(True, name, f"{door.host} {ports}, without TLS: passwords cross the network in clear text")
+
+
+def https(config: Config) -> Finding:
+    """Can the API's certificate be used, and for how long?"""
+    if not config.http.cert:
+        return Finding(True, "https", "off: a reverse proxy or http.cert adds TLS; see docs/operate.md")
+    return _certificate("https", "http", config.http.cert, config.http.key)
+
+
+def _certificate(name: str, section: str, cert: str, key: str) -> Finding:
+    world = World()
+    try:
+        ends = Certificate(section, section, cert, key, world).ends
+    except ConfigError as error:
+        return Finding(False, name, f"{error}: correct it, or run this as the user that the engine runs as")
+    left = ends - world.now()
+    text = f"{cert} ends on {iso(ends)[:10]}"
+    if left >= RENEWED_BY:
+        return Finding(True, name, text)
+    days = counted(int(left // DAY), "day")
+    text = f"{text}, in {days}: renew it; the engine reads the new files by itself"
+    return Finding(left >= RENEWED_LATE, name, text)
 
 
 def _answers(host: str, number: int) -> bool:
@@ -349,6 +374,7 @@ CHECKS: tuple[Callable[[Config], Finding], ...] = (
     journal,
     key,
     port,
+    https,
     smtp_door,
     client_secrets,
     sign_ins,

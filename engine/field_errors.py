@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 from engine.errors import Problem
 
 MOST_FIELD_ERRORS = 1000
-"""Most faults reported for one request."""
+"""Maximum faults reported for one request."""
 LONGEST_NAME = 100
-"""Most characters shown of a member's name."""
+"""Maximum characters shown of a member's name."""
 
 WRONG: Final = object()
 """What a walk returns instead of a value with an error."""

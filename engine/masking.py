@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 MASK = "******"
 """What answers, logs and events show instead of a secret."""
 LAYERS = 3
-"""Most layers of nested escapes that are decoded."""
+"""Maximum layers of nested escapes that are decoded."""
 SHORT = 4
 """Octets below which a secret is masked only as a whole word: otherwise it would mask parts of ordinary words."""
 SURE = 6

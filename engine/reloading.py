@@ -1,7 +1,8 @@
 """SIGHUP: the configuration is read again, and what can change while the engine runs is changed.
 
-`LIVE` can. Of every other key that differs from the one in force, the log says that it needs a restart, at each SIGHUP
-until there is one; values are not named, as some are secrets. A configuration with a fault changes nothing.
+`LIVE` can, and certificates are read again. Of every other key that differs from the one in force, the log says that it
+needs a restart, at each SIGHUP until there is one; values are not named, as some are secrets. A configuration with a
+fault changes nothing.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class Reloading:
         self._environ = environ
 
     def reload(self) -> None:
-        """Read the configuration and take over what can be; say in the log what was and was not."""
+        """Read certificates and configuration and take over what can be; say in the log what was and was not."""
+        for certificate in self._context.certificates.values():
+            certificate.reload()
         try:
             config = load(self._file, self._environ)
         except ConfigError as error:

@@ -12,7 +12,7 @@ import msgspec
 EVERY = 3600.0
 """Seconds between two lines about the same cause."""
 CAUSES = 20
-"""Most causes distinguished in one trouble; further ones, as from a server that varies its text, count as one."""
+"""Maximum causes distinguished in one trouble; further ones, as from a server that varies its text, count as one."""
 
 
 class _Cause(msgspec.Struct):

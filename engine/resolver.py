@@ -22,7 +22,7 @@ import trio
 
 SLOW_SECONDS = 1.0
 KEPT = 10_000
-"""Most slow names that are remembered."""
+"""Maximum slow names that are remembered."""
 
 _Question = tuple[bytes | None, bytes | str | int | None, int, int, int, int]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_tz
 
 LONGEST = 86400.0
-"""Most seconds by which a receiver may delay its events."""
+"""Maximum seconds by which a receiver may delay its events."""
 
 
 def seconds(value: str, now: float) -> float | None:

@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 SCRAM_ROUNDS = 100_000
-"""Most hash iterations that a server may request: about 50 ms, which block everything. The usual number is 4,096."""
+"""Maximum hash iterations that a server may request: about 50 ms, which block everything. The usual number is 4,096."""
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from engine.store.writer import Store, Tx
 from engine.world import World
 
 LONGEST = 7_000
-"""Most characters of `data`: many proxies accept only 8 KiB of a request line."""
+"""Maximum characters of `data`: many proxies accept only 8 KiB of a request line."""
 _KEY = "formKey"
 """The setting that holds the engine's own key; the API does not show it."""
 

@@ -26,7 +26,7 @@ from engine.world import Dial
 OTHER_PORTS_SECONDS = 30.0
 """Least seconds between two wakes of a host's silent ports by another port."""
 KEPT = 10_000
-"""Most silent hosts, and most mute addresses, that are remembered."""
+"""Maximum silent hosts, and maximum mute addresses, that are remembered."""
 MUTE_SECONDS = 3600.0
 """Seconds for which an address that accepted and stayed silent is dialled last."""
 

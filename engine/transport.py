@@ -26,7 +26,7 @@ from engine.world import UNACKNOWLEDGED_SECONDS, Dial, endure
 
 RECEIVE_SIZE = 16 * 1024
 MOST_RECEIVED = 256 * 1024
-"""Most bytes of one read: all of them are parsed before another task gets a turn."""
+"""Maximum bytes of one read: all of them are parsed before another task gets a turn."""
 CLOSE_SECONDS = 1.0
 GREETING_SECONDS = 1.0
 """Seconds without a greeting in clear text after which a server may be waiting for TLS."""
@@ -34,7 +34,7 @@ PROBE_SECONDS = 2.5
 CLEAR_PORTS = frozenset({25, 143, 587, 2525})
 """Ports where servers do not wait for TLS, and may take a client that sends before the greeting for a spammer."""
 CONTEXTS = 32
-"""Most TLS contexts in the cache, of 0.8 MB each: API callers determine the rules."""
+"""Maximum TLS contexts in the cache, of 0.8 MB each: API callers determine the rules."""
 ARRIVED_SECONDS = 0.05
 ENDURE_SECONDS = 10.0
 """Seconds that a read must have lasted before the kernel's time limit for the peer is lowered."""

@@ -7,6 +7,7 @@ them is skipped with the reason; with CI=true it fails, since a machine that che
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -31,12 +32,22 @@ CI = os.environ.get("CI") == "true"
 
 hypothesis.settings.register_profile("dev", deadline=None, derandomize=False)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("further", deadline=None, derandomize=True, max_examples=20)
 hypothesis.settings.load_profile("ci" if CI else "dev")
 
 
 def pytest_configure() -> None:
     """Being terminated ends a run as Ctrl-C does: through the fixtures, which stop their servers."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is read stays: looking for garbage in it takes a quarter of the time, and later some of every test's."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -49,6 +49,7 @@ from engine.queue.sent_folder_search import SentFolderSearches
 from engine.schema.account_condition import FolderError, LearntHeartbeat
 from engine.settings import SettingsBook
 from engine.smtp.verdict import Stage, Verdict
+from engine.store import unfinished_changes
 from engine.store.accounts import AccountRow
 from engine.transcript import Trace
 from engine.world import Dial
@@ -101,6 +102,7 @@ class Account:
         self._heartbeat = Heartbeat(imap.heartbeat, self._world, _learnt(row))
         self.commands = Commands(self.status, offered=records.imap_endpoint(record, self.sign_in.app) is not None)
         """The connections that requests lease."""
+        self.commands.recall(unfinished_changes.of_account(store.reader, row.id))
         self._connection: AccountConnection | None = None
         self._changed = trio.Event()
         self._paused = False

@@ -27,11 +27,11 @@ from engine.world import World
 log = logging.getLogger("engine.arrivals")
 
 TEXT_BYTES = 512 * 1024
-"""Most octets fetched of a text part."""
+"""Maximum octets fetched of a text part."""
 TEXT_CHARACTERS = 128 * 1024
-"""Most characters of a text in an event, unless `notifyTextSize` says otherwise."""
+"""Maximum characters of a text in an event, unless `notifyTextSize` says otherwise."""
 FILES_CHARACTERS = 96 * 1024
-"""Most base64 characters of files and invitations in an event."""
+"""Maximum base64 characters of files and invitations in an event."""
 CALENDAR_BYTES = 64 * 1024
 CATEGORIES = ("primary", "social", "promotions", "updates", "forums")
 _CALENDARS = ("text/calendar", "application/ics")

@@ -59,7 +59,7 @@ from engine.world import World
 log = logging.getLogger("engine.arrivals")
 
 BATCH = 100
-"""Most messages in one FETCH."""
+"""Maximum messages in one FETCH."""
 END = 2**UID_BITS
 """Above every possible UID."""
 TURN = 0.001
@@ -338,6 +338,7 @@ class Arrivals:
     async def _commit(self, row: MailboxRow, told: list[Told]) -> None:
         last = told[-1][0].uid
         await self.requested.arrivals_settled(row.id)
+        awaited = self.requested.arriving(row.id)
 
         def change(tx: Tx) -> None:
             start = mailboxes.advance(tx, row.id, last)
@@ -348,7 +349,7 @@ class Arrivals:
             asked_for = requested_arrivals.take(tx, row.id, last)
             for follow, group in groupby(new, key=lambda each: each[2]):
                 told_of = [
-                    data if one.uid not in asked_for else {**data, "source": API}
+                    {**data, "source": API} if one.uid in asked_for or data.get("messageId") in awaited else data
                     for one, data, _ in group
                     if data is not None
                 ]

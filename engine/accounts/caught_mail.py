@@ -25,7 +25,7 @@ from engine.sandbox.post_office import CaughtMessage as CaughtMessage
 HEADER_BYTES = 256 * 1024
 """Octets of a message in which its header is searched for."""
 PICTURE_BYTES = 12 * 1024 * 1024
-"""Most octets of all images that are put into a text."""
+"""Maximum octets of all images that are put into a text."""
 
 
 class CaughtFile(NamedTuple):

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from engine.accounts import observed_changes
+from engine.accounts.folder_requests_under_way import FolderChanges
 from engine.events.journal import Journal
 from engine.imap.mailboxes import Mailbox
 from engine.store import mailboxes
@@ -91,27 +92,34 @@ def write(
     names: Mapping[str, str],
     journal: Journal,
     now: float,
+    requested: FolderChanges,
 ) -> None:
     """Write and announce the changes.
 
     `validities` are the UIDVALIDITYs of new mailboxes by path. `names` are the last known names by path.
     """
+
+    def source(each: MailboxRow | Mailbox) -> str | None:
+        return observed_changes.API if requested.doubtful(each.path, each.delimiter) else None
+
     for row in changes.dropped:
         mailboxes.drop(tx, row.id)
     for path, row in changes.renamed:
         mailboxes.rename(tx, row.id, path)
     for row, mailbox in changes.moved:
         name = names.get(row.path, row.path.rpartition("/")[2])
-        observed_changes.mailbox_renamed(tx, journal, row, mailbox, name, validities.get(mailbox.path), None)
+        validity = validities.get(mailbox.path)
+        observed_changes.mailbox_renamed(tx, journal, row, mailbox, name, validity, source(mailbox))
     for row in changes.gone:
-        observed_changes.mailbox_deleted(tx, journal, row, names.get(row.path, row.path.rpartition("/")[2]), now)
+        name = names.get(row.path, row.path.rpartition("/")[2])
+        observed_changes.mailbox_deleted(tx, journal, row, name, now, source(row))
     for each in changes.otherwise:
         mailboxes.mark_use(tx, changes.rows[each.path].id, each.special_use)
         mailboxes.mark_delimiter(tx, changes.rows[each.path].id, each.delimiter)
         if each.mailbox_id is not None:
             mailboxes.mark_mailbox_id(tx, changes.rows[each.path].id, each.mailbox_id)
     for each in changes.new:
-        observed_changes.mailbox_new(tx, journal, account, each, validities.get(each.path))
+        observed_changes.mailbox_new(tx, journal, account, each, validities.get(each.path), source=source(each))
 
 
 def _differs(row: MailboxRow, mailbox: Mailbox) -> bool:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from engine.accounts import observed_changes
 from engine.accounts.folder_list_comparison import one_path
-from engine.accounts.folder_requests_under_way import FolderChanges
+from engine.accounts.folder_requests_under_way import FolderChange, FolderChanges
 from engine.accounts.folder_watch import marked, to_watch
 from engine.accounts.observed_changes import API
 from engine.errors import Problem
@@ -80,40 +80,46 @@ class Folders:
 
     async def create(self, session: ImapSession, levels: Sequence[str]) -> dict[str, Any]:
         """Create a folder and subscribe to it. Raises `Problem` 400, `CommandRefused`."""
-        with self._changes.changing():
+        with self._changes.changing() as changing:
             path = await _in_namespace(session, levels)
+            await self._changes.keep(self._store, self._account, changing, path)
             try:
                 mailbox_id = await session.create(path)
             except ValueError as error:
+                await self._nothing_changed(changing)
                 raise _impossible(error) from error
             except CommandRefused as error:
+                await self._nothing_changed(changing)
                 if error.code != "ALREADYEXISTS" and (error.code is not None or not await _is_listed(session, path)):
                     raise _refused("Create failed", error) from error
                 return {"path": path, "created": False}
             await _subscribe(session, path, on=True)
-            await self._note(session, path)
+            await self._note(session, changing, path)
             return {"path": path, **({"mailboxId": mailbox_id} if mailbox_id else {}), "created": True}
 
     async def rename(
         self, session: ImapSession, path: str, levels: Sequence[str], *, subscribe: bool
     ) -> dict[str, Any]:
         """Rename a folder, and `subscribe` to the new path. Raises `Problem` 400, `CommandRefused`."""
-        with self._changes.changing():
+        with self._changes.changing() as changing:
             new = await _in_namespace(session, levels)
             if one_path(new) == one_path(path):
                 return {"path": path, "newPath": path, "renamed": False}
+            await self._changes.keep(self._store, self._account, changing, path, new)
             try:
                 if session.selected is not None:
                     await session.unselect()
                 await session.rename(path, new)
             except ValueError as error:
+                await self._nothing_changed(changing)
                 raise _impossible(error) from error
             except CommandRefused as error:
+                await self._nothing_changed(changing)
                 known = error.code is not None and error.code != "ALREADYEXISTS"
                 raise _refused("Rename failed" if known else "Can not rename mailbox", error) from error
             if subscribe:
                 await _subscribe(session, new, on=True)
-            await self._note(session, new, before=path)
+            await self._note(session, changing, new, before=path)
             return {"path": path, "newPath": new, "renamed": True}
 
     async def subscribe(self, session: ImapSession, path: str, *, on: bool) -> bool:
@@ -122,17 +128,25 @@ class Folders:
 
     async def delete(self, session: ImapSession, path: str) -> bool:
         """Remove a folder with its messages; return whether the server did it."""
-        with self._changes.changing():
+        with self._changes.changing() as changing:
+            await self._changes.keep(self._store, self._account, changing, path)
             try:
                 if session.selected is not None:
                     await session.unselect()
                 await session.delete(path)
             except (CommandRefused, ValueError):
+                await self._nothing_changed(changing)
                 return False
-            await self._note(session, None, before=path)
+            await self._note(session, changing, None, before=path)
             return True
 
-    async def _note(self, session: ImapSession, path: str | None, before: str | None = None) -> None:
+    async def _nothing_changed(self, changing: FolderChange) -> None:
+        await self._store.commit(lambda tx: self._changes.finish(tx, changing))
+        changing.stored = None
+
+    async def _note(
+        self, session: ImapSession, changing: FolderChange, path: str | None, before: str | None = None
+    ) -> None:
         """Announce the folder that is now at `path` and was at `before`, by the server's list."""
         gmail = "X-GM-EXT-1" in session.capabilities
         listed = {one_path(each.path): each for each in self._marked(await session.list_mailboxes())}
@@ -172,9 +186,9 @@ class Folders:
             for mailbox in new:
                 validity = validities.get(mailbox.path)
                 observed_changes.mailbox_new(tx, self._journal, self._account, mailbox, validity, source=API)
+            self._changes.finish(tx, changing)
 
-        if moved or new:
-            await self._store.commit(change)
+        await self._store.commit(change)
 
     def _marked(self, listed: list[Mailbox]) -> list[Mailbox]:
         return [marked(replace(each, path=one_path(each.path)), self._rules.uses) for each in listed]

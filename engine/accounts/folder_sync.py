@@ -47,7 +47,7 @@ log = logging.getLogger("engine.folder")
 Item = TypeVar("Item")
 
 CHUNK = 500
-"""Most messages in one FETCH of flags, and most changes in one commit."""
+"""Maximum messages in one FETCH of flags, and maximum changes in one commit."""
 NUMBERING_TRIES = 5
 """Attempts to learn the sequence numbers of a constantly changing mailbox before falling back to comparison."""
 PATIENCE = 60.0

@@ -170,6 +170,8 @@ class Watch:
             if folder is not self._main and path not in self._elsewhere and path not in self._missed:
                 await self._look_beside(session, folder, self._statuses.get(path))
         await self.come_back(session)
+        await self._arrivals.requested.looked_into_all(self._store)
+        await self._requested.looked_into_all(self._store)
 
     async def look_into(self, session: ImapSession, path: str) -> None:
         """Look into one mailbox other than the main one, if it is watched. Raises what a broken session raises."""
@@ -325,7 +327,8 @@ class Watch:
             return
         if changes:
             names = {each.row.path: each.mailbox.name for each in self._folders.values()}
-            await self._store.commit(lambda tx: write(tx, changes, account, validities, names, self._journal, now))
+            journal, requested = self._journal, self._requested
+            await self._store.commit(lambda tx: write(tx, changes, account, validities, names, journal, now, requested))
             rows = {each.path: each for each in mailboxes.of_account(reader, account)}
         self._missed = changes.missed - {row.path for row in changes.gone}
         if self._missed:

@@ -4,8 +4,8 @@
    at most two for each account, one at a time, through the login slots of the host. None is opened before the idling
    connection has logged in, so a password is never used twice at once, nor while the server refuses it.
 2. Requests are served in order. Only one of the two connections may do long work (a download), so that the other is
-   free for short commands; these overtake a long request that has to wait. Long work goes on in turns (`Turns`): while
-   it has no use for the session, as when its client takes nothing, another that waits gets it after `TURN_SECONDS`.
+   free for short commands; these overtake a long request that has to wait. Long work takes turns (`Turns`): while it
+   has no use for the session, as when its client takes nothing, another that waits gets it after `TURN_SECONDS`.
 3. A leased session belongs to the request alone, and no command may exceed the lease. If a call is interrupted while
    its answer is arriving, the rest is read for at most `SETTLE_SECONDS`; a session that cannot be repaired is closed.
    The next request sees nothing of the previous one except which mailbox is selected (`ImapSession.enter`).
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind, 
 from engine.imap.session import CommandRefused, ImapSession
 from engine.model.account_states import AccountState
 from engine.oauth.errors import TokenError, Trouble
+from engine.store.unfinished_changes import Unfinished
 
 log = logging.getLogger("engine.commands")
 
@@ -140,7 +141,7 @@ class _Connection:
 
 
 class Turns:
-    """A lease for long work. Whoever holds it offers the session where the work can be interrupted."""
+    """A lease for long work. Its holder offers the session where the work can be interrupted."""
 
     def __init__(self, commands: Commands, request: _Request) -> None:
         self._commands = commands
@@ -253,6 +254,11 @@ class Commands:
                     await self._status.moves()
             finally:
                 self._service = None  # before the nursery closes: a request may still come then
+
+    def recall(self, left: Mapping[int, Unfinished | None]) -> None:
+        """Take the changes that an engine which has crashed left unfinished."""
+        self.folder_changes.recall(left)
+        self.message_changes.recall(left)
 
     def change(self, *, offered: bool) -> None:
         """Set whether the account has an IMAP server now; if not, refuse the waiting requests."""

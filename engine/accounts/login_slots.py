@@ -21,7 +21,7 @@ SHORTEST_LEASE = 0.1
 LEASE_PER_LOGIN = 2.0
 """A lease lasts this many times as long as a login usually takes at the server."""
 KEPT = 1000
-"""Most servers remembered while no login is under way at them."""
+"""Maximum servers remembered while no login is under way at them."""
 
 
 class LoginSlots:

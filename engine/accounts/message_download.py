@@ -17,7 +17,7 @@ from engine.mail.media_types import OCTET_STREAM, guess_media_type
 from engine.mail.transfer import IDENTITY, Decoder
 
 DECODED_BYTES = 4 * 1024 * 1024
-"""Most encoded octets of a file that the server is to decode: Dovecot rereads it from the start for each piece."""
+"""Maximum encoded octets of a file that the server is to decode: Dovecot rereads it from the start for each piece."""
 
 
 class File(NamedTuple):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 LONGEST = 16 * 1024
-"""Most characters of an id; the id of a text names up to a thousand parts."""
+"""Maximum characters of an id; the id of a text names up to a thousand parts."""
 _SECTION = re.compile(r"[1-9][0-9]{0,4}(?:\.[1-9][0-9]{0,4}){0,99}", re.ASCII)
 _UNPADDED = re.compile(r"[A-Za-z0-9_-]*={0,2}")
 

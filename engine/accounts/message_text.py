@@ -24,11 +24,11 @@ GLANCE_BYTES = 24 * 1024
 GLANCES = tuple(f"BODY.PEEK[{section}]<0.{GLANCE_BYTES}>" for section in ("1", "2"))
 """Asking for the texts of most messages: alone, or plain and HTML side by side."""
 TOGETHER_BYTES = 6 * 1024 * 1024
-"""Most octets of several parts that are requested at once."""
+"""Maximum octets of several parts that are requested at once."""
 TEXT_BYTES = 16 * 1024 * 1024
-"""Most encoded octets of all texts of a message that are read."""
+"""Maximum encoded octets of all texts of a message that are read."""
 PICTURE_BYTES = 12 * 1024 * 1024
-"""Most encoded octets of all images that are embedded in a text."""
+"""Maximum encoded octets of all images that are embedded in a text."""
 HERE_BYTES = 64 * 1024
 """Octets above which a text is decoded in a thread, so that it does not delay other tasks."""
 _OCTETS_OF_A_CHARACTER = {"quoted-printable": 12, "base64": 6}

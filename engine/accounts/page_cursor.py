@@ -19,7 +19,7 @@ from engine.errors import Problem
 _PREFIX = "imap_"
 _CHECK_BYTES = 8
 LONGEST = 64 * 1024
-"""Most characters of a cursor."""
+"""Maximum characters of a cursor."""
 
 
 class Anchor(msgspec.Struct, frozen=True, array_like=True):

@@ -39,7 +39,7 @@ from engine.world import World
 log = logging.getLogger("engine.account")
 
 SWEEP = 1000
-"""Most rows removed in one commit."""
+"""Maximum rows removed in one commit."""
 SWEEP_SECONDS = 3600.0
 
 
@@ -341,7 +341,7 @@ def _refuse_loan(before: Registration | None, after: Registration, signing_in: S
     """Raise `Problem` 403 if a caller with a token for one account would get something that is not theirs.
 
     That is a mailbox of an app that opens all of them; or, for a server that the caller names, logins of the auth
-    server or access tokens that someone else provided.
+    server or access tokens that another party provided.
     """
     app = signing_in.app if signing_in is not None else None
     if app is not None and not app.signs_in and records.mailbox_of(before) != records.mailbox_of(after):

@@ -28,7 +28,7 @@ GATEWAY = "gateway"
 SANDBOX_OFF = "ESANDBOXOFF"
 """The error code of a sandbox account while the configuration switches the sandbox off."""
 _NO_WAY = frozenset({"EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN"})
-_BY_ITSELF = "The engine tries again by itself."
+BY_ITSELF = "The engine tries again by itself."
 _PLACE = "{0}.host and {0}.port"
 
 
@@ -92,13 +92,13 @@ def of_verdict(verdict: Verdict, server: Server) -> str:
         return _network(verdict.network, verdict.network_code or error_code(verdict), verdict.text, server)
     if verdict.code is not None:
         whose = "from us" if server.member == GATEWAY else "from this account"
-        return f"{server} answers, but accepts no mail {whose} at the moment. {_BY_ITSELF}"
+        return f"{server} answers, but accepts no mail {whose} at the moment. {BY_ITSELF}"
     return _not_understood(server)
 
 
 def _refused(text: str, server: Server, *, temporary: bool) -> str:
     if temporary:
-        return f"{server} does not accept the login of {server.user or 'this user'} at the moment. {_BY_ITSELF}"
+        return f"{server} does not accept the login of {server.user or 'this user'} at the moment. {BY_ITSELF}"
     member = server.member
     if server.signs_in:
         return (
@@ -133,7 +133,7 @@ def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
     if kind is NetworkKind.DNS:
         if code == "ENOTFOUND":
             return f"There is no host {host}. Correct {member}.host."
-        return f"The name {host} cannot be resolved at the moment. Check this machine's name server. {_BY_ITSELF}"
+        return f"The name {host} cannot be resolved at the moment. Check this machine's name server. {BY_ITSELF}"
     if code == "EACCES":
         return f"The rules under [network] in the engine's configuration do not allow connections to {server}."
     if code == SANDBOX_OFF:
@@ -149,19 +149,19 @@ def _network(kind: NetworkKind, code: str, text: str, server: Server) -> str:
             "the account or localAddresses in the settings, or give this machine the address."
         )
     if code == "EMFILE":
-        return f"This machine has no file descriptor left for a connection. Raise LimitNOFILE. {_BY_ITSELF}"
+        return f"This machine has no file descriptor left for a connection. Raise LimitNOFILE. {BY_ITSELF}"
     if code == "ECONNREFUSED":
-        return f"Nothing listens at {server}. Start the server there, or correct {_PLACE.format(member)}. {_BY_ITSELF}"
+        return f"Nothing listens at {server}. Start the server there, or correct {_PLACE.format(member)}. {BY_ITSELF}"
     if code in _NO_WAY:
-        return f"This machine has no route to {host}. Check its network. {_BY_ITSELF}"
+        return f"This machine has no route to {host}. Check its network. {BY_ITSELF}"
     if kind is NetworkKind.TLS:
         return _tls(code, text, server)
     if kind is NetworkKind.TIMEOUT:
         if "connect" in text:
-            return f"Nothing answers at {server}: the host is down, or a firewall blocks the connection. {_BY_ITSELF}"
+            return f"Nothing answers at {server}: the host is down, or a firewall blocks the connection. {BY_ITSELF}"
         silent = f"{server} accepts the connection but sends nothing. {_suspect_tls(server)}"
-        return f"{silent}It may not be an {server.protocol} server: check {_PLACE.format(member)}. {_BY_ITSELF}"
-    return f"{server} closes the connection. {_suspect_tls(server)}{_BY_ITSELF}"
+        return f"{silent}It may not be an {server.protocol} server: check {_PLACE.format(member)}. {BY_ITSELF}"
+    return f"{server} closes the connection. {_suspect_tls(server)}{BY_ITSELF}"
 
 
 def _of_proxy(code: str, text: str, server: Server) -> str | None:
@@ -172,9 +172,9 @@ def _of_proxy(code: str, text: str, server: Server) -> str | None:
     if code == DENIED:
         return f"{text}. Have the proxy allow connections to {server}, or set another one in {where}."
     if code == TARGET_UNREACHED:
-        return f"{text}. The proxy itself answers: try {server} from its machine. {_BY_ITSELF}"
+        return f"{text}. The proxy itself answers: try {server} from its machine. {BY_ITSELF}"
     if code == UNREACHED:
-        return f"{text}. Check that the proxy runs, and its address in {where}. {_BY_ITSELF}"
+        return f"{text}. Check that the proxy runs, and its address in {where}. {BY_ITSELF}"
     if code == "EACCES":
         return f"[network] in the engine's configuration does not let it dial the proxy: {text}."
     return None
@@ -202,7 +202,7 @@ def _tls(code: str, text: str, server: Server) -> str:
             f"{member}.secure set to true, or allow clear text by setting {member}.tls.required to false."
         )
     if text.endswith("connection closed"):
-        return f"{server} closes the connection before TLS is established. {_BY_ITSELF}"
+        return f"{server} closes the connection before TLS is established. {BY_ITSELF}"
     return f"A TLS connection to {host} cannot be established. Check {member}.secure and {member}.tls.minVersion."
 
 
@@ -215,5 +215,5 @@ def _suspect_tls(server: Server) -> str:
 def _not_understood(server: Server) -> str:
     return (
         f"The server at {server} does not speak {server.protocol} as it should. "
-        f"Check {server.member}.host and {server.member}.port. {_BY_ITSELF}"
+        f"Check {server.member}.host and {server.member}.port. {BY_ITSELF}"
     )

@@ -11,24 +11,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from engine.accounts.observed_changes import API, flags_changed, message_gone
-from engine.accounts.requested_changes_under_way import MessageChanges
+from engine.accounts.requested_changes_under_way import Change, MessageChanges
 from engine.errors import Problem
 from engine.events.journal import Journal
 from engine.imap.changer import DELETED
 from engine.imap.logins import TEMPORARY_CODES
 from engine.imap.session import CommandRefused, Copied, ImapSession
 from engine.imap.uid_sets import expanded, portions, ranges, written
+from engine.mail.header_reading import fields
 from engine.store import mailboxes, requested_arrivals
 from engine.store.mailboxes import MailboxRow
 from engine.store.writer import Store, Tx
 
 BATCH = 500
-"""Most messages changed by one command."""
+"""Maximum messages changed by one command."""
 SET_OCTETS = 4_000
-"""Most octets in the set of their UIDs. Servers accept lines of at least 8,000 octets (RFC 2683 section 3.2.1.5)."""
+"""Maximum octets in the set of their UIDs. Servers accept lines of at least 8,000 octets (RFC 2683 section 3.2.1.5)."""
 FOR_GOOD = ("\\Trash", "\\Junk")
 """Special uses of folders from which messages are removed rather than moved to the trash."""
 TRASH = "\\Trash"
+_MESSAGE_ID = "HEADER.FIELDS (MESSAGE-ID)"
 
 
 class Marks(NamedTuple):
@@ -72,7 +74,8 @@ class Changer:
         labelled: Done = {}
         refusal: CommandRefused | None = None
         concerned = None if flags.set is not None else {flag.lower() for _, _, given in flags.steps for flag in given}
-        with self._changes.changing(row.id, uids, concerned=concerned):
+        with self._changes.changing(row.id, uids, concerned=concerned) as changing:
+            await self._changes.keep(self._store, row.account, changing, uids)
             try:
                 for _, how, given in flags.steps:
                     await session.store(uids, given, how)
@@ -91,6 +94,7 @@ class Changer:
                 self._changes.unannounced(row.id, unannounced, concerned)
                 for uid, told in known.items():
                     flags_changed(tx, self._journal, row, uid, told, API, concerned)
+                self._changes.finish(tx, changing)
 
             await self._store.commit(change)
         if refusal is not None:
@@ -104,7 +108,9 @@ class Changer:
         """
         session = self._session
         exact = session.offers("MOVE") or session.offers("UIDPLUS")
-        with self._changes.changing(row.id, uids if exact else None, into=target.id):
+        message_ids = await self._message_ids(uids)
+        with self._changes.changing(row.id, uids if exact else None, into=target.id) as changing:
+            await self._changes.keep(self._store, row.account, changing, uids, message_ids)
             try:
                 copied = await session.move(uids, target.path)
             except CommandRefused as error:
@@ -113,18 +119,19 @@ class Changer:
                 raise
             told = copied.uids.keys() >= set(uids) and session.offers("MOVE")
             gone = uids if told else await self._gone(uids)
-            await self._store.commit(lambda tx: self._note(tx, row, gone, target, copied))
+            await self._store.commit(lambda tx: self._note(tx, row, gone, changing, target, copied))
         known = target.uid_validity in (None, copied.uid_validity)
         return copied.uids if known else {}
 
     async def remove(self, row: MailboxRow, uids: Sequence[int]) -> int:
         """Remove messages permanently; return how many are gone. Raises `CommandRefused`."""
         session = self._session
-        with self._changes.changing(row.id, uids if session.offers("UIDPLUS") else None):
+        with self._changes.changing(row.id, uids if session.offers("UIDPLUS") else None) as changing:
+            await self._changes.keep(self._store, row.account, changing, uids)
             await session.store(uids, (DELETED,))
             await session.expunge(uids)
             gone = await self._gone(uids)
-            await self._store.commit(lambda tx: self._note(tx, row, gone))
+            await self._store.commit(lambda tx: self._note(tx, row, gone, changing))
         return len(gone)
 
     async def _gone(self, uids: Sequence[int]) -> list[int]:
@@ -132,11 +139,20 @@ class Changer:
         there = set(await self._session.search(f"UID {written(ranges(uids))}"))
         return [uid for uid in uids if uid not in there]
 
+    async def _message_ids(self, uids: Sequence[int]) -> frozenset[str]:
+        """Those of the messages, by which they are recognized where they are moved to if the engine crashes."""
+        try:
+            found = await self._session.fetch(ranges(uids), ("UID", f"BODY.PEEK[{_MESSAGE_ID}]"))
+        except CommandRefused:
+            return frozenset()
+        return frozenset(told for one in found for told in fields(one.header).get("message-id", ()))
+
     def _note(
         self,
         tx: Tx,
         row: MailboxRow,
         gone: Sequence[int],
+        changing: Change,
         target: MailboxRow | None = None,
         copied: Copied | None = None,
     ) -> None:
@@ -145,6 +161,7 @@ class Changer:
         self._changes.unannounced(row.id, unannounced)
         if target is not None and copied is not None and target.uid_validity in (None, copied.uid_validity):
             requested_arrivals.note(tx, target.id, copied.uids.values())
+        self._changes.finish(tx, changing)
 
 
 def _have(name: str, given: Sequence[str], now: Iterable[frozenset[str]]) -> bool:

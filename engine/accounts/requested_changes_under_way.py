@@ -2,9 +2,10 @@
 
 A request changes messages over its own connection and commits the result with its events. Until then the watch may
 observe the same change, and has to wait (`settled`, `arrivals_settled`). Afterwards it may still have an older answer,
-and has to ask again (`touched`). What the watch observes itself still counts as the request's (`doubtful`) if the
-connection broke during the change, so that it is unknown whether it was made, and if the request changed or removed a
-message that was not announced yet (`unannounced`).
+and has to ask again (`touched`). What the watch observes itself still counts as the request's (`doubtful`, `arriving`)
+if the connection broke during the change, so that it is unknown whether it was made, and if the request changed or
+removed a message that was not announced yet (`unannounced`). It counts so after a crash, too: a change is kept on disk
+(`keep`) from before its command is sent until its result is stored (`finish`).
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import trio
 
 from engine.imap.limits import UID_BITS
 from engine.imap.uid_sets import Ranges, ranges
+from engine.store import unfinished_changes
+from engine.store.unfinished_changes import Unfinished
+from engine.store.writer import Store, Tx
 
 MAX_UID = 2**UID_BITS
 LATE_SECONDS = 5.0
@@ -26,10 +30,10 @@ LATE_SECONDS = 5.0
 DOUBT_SECONDS = 300.0
 """Seconds for which an interrupted change, once observed, counts as the request's."""
 KEPT = 4_096
-"""Most changes that are remembered; with an older mark, everything has to be fetched again."""
+"""Maximum changes that are remembered; with an older mark, everything has to be fetched again."""
 
 
-class _Change:
+class Change:
     """One change of some or all messages of a mailbox, and their target mailbox if they are moved.
 
     `concerned` are the flags it may change (lower case); None: any, or the messages themselves.
@@ -46,6 +50,10 @@ class _Change:
         self.number = 0
         """Its number in the order in which changes ended."""
         self.ended_at = 0.0
+        self.message_ids: Collection[str] = ()
+        """Those of the messages that it puts `into` a mailbox, as far as they are known."""
+        self.stored: int | None = None
+        """Its number in the store, while it is kept there."""
 
     def holds(self, mailbox: int, uid: int) -> bool:
         """Whether it concerns this message."""
@@ -61,10 +69,64 @@ class MessageChanges:
     """The changes of one account's messages."""
 
     def __init__(self) -> None:
-        self._open: list[_Change] = []
-        self._ended: deque[_Change] = deque(maxlen=KEPT)
-        self._doubtful: deque[_Change] = deque(maxlen=KEPT)
+        self._open: list[Change] = []
+        self._ended: deque[Change] = deque(maxlen=KEPT)
+        self._doubtful: deque[Change] = deque(maxlen=KEPT)
         self._number = 0
+        self._recalled: list[Change] = []
+        """Those of an engine that ended before it stored their result, until every folder has been looked into."""
+        self._void: set[int] = set()
+        """Numbers of changes in the store that no longer matter."""
+
+    def recall(self, left: Mapping[int, Unfinished | None]) -> None:
+        """Take what is left in the store of an engine that has crashed: whether it was made is unknown."""
+        for number, each in left.items():
+            if each is None:
+                self._void.add(number)
+            if each is None or each.paths:
+                continue
+            change = Change(each.mailbox, each.spans, each.into, each.concerned)
+            change.message_ids, change.stored, change.ended_at = each.message_ids, number, math.inf
+            self._recalled.append(change)
+            self._doubtful.append(change)
+
+    async def keep(
+        self, store: Store, account: str, change: Change, uids: Collection[int], message_ids: Collection[str] = ()
+    ) -> None:
+        """Keep a change of these messages on disk until `finish`; call it before the server is asked for anything.
+
+        `message_ids`: those of the messages that it puts into another mailbox.
+        """
+        change.message_ids = message_ids
+        concerned = None if change.concerned is None else tuple(change.concerned)
+        kept = Unfinished(change.mailbox, ranges(sorted(uids)), concerned, change.into, tuple(message_ids))
+        void = frozenset(self._void)
+
+        def write(tx: Tx) -> int:
+            unfinished_changes.remove(tx, void)
+            return unfinished_changes.add(tx, account, kept)
+
+        change.stored = await store.commit(write)
+        self._void -= void
+
+    def finish(self, tx: Tx, change: Change) -> None:
+        """The result is stored with this commit."""
+        if change.stored is not None:
+            unfinished_changes.remove(tx, (change.stored,))
+
+    async def looked_into_all(self, store: Store) -> None:
+        """Every folder has been looked into: what was recalled before has been observed, or has not been made."""
+        now = trio.current_time()
+        for each in self._recalled:
+            each.ended_at = now
+        self._recalled = []
+        for each in self._doubtful:
+            if each.stored is not None and each.ended_at + DOUBT_SECONDS < now:
+                self._void.add(each.stored)
+                each.stored = None
+        if void := frozenset(self._void):
+            await store.commit(lambda tx: unfinished_changes.remove(tx, void))
+            self._void -= void
 
     @contextmanager
     def changing(
@@ -74,7 +136,7 @@ class MessageChanges:
         *,
         into: int | None = None,
         concerned: Collection[str] | None = None,
-    ) -> Iterator[None]:
+    ) -> Iterator[Change]:
         """Wrap a change of messages (None: any of the mailbox), or their move or copy `into` a mailbox, or both.
 
         `concerned` are the flags that it may change, in lower case; None: any.
@@ -82,10 +144,10 @@ class MessageChanges:
         It lasts from the command to the server until the result is committed. If the block raises, the result is
         unknown.
         """
-        change = _Change(mailbox, None if uids is None else ranges(sorted(uids)), into, concerned)
+        change = Change(mailbox, None if uids is None else ranges(sorted(uids)), into, concerned)
         self._open.append(change)
         try:
-            yield
+            yield change
         except BaseException:
             self._doubtful.append(change)
             raise
@@ -124,7 +186,7 @@ class MessageChanges:
     def unannounced(self, mailbox: int, uids: Collection[int], concerned: Collection[str] | None = None) -> None:
         """A request has changed or removed messages not announced yet: the watch may announce both afterwards."""
         if uids:
-            change = _Change(mailbox, ranges(sorted(uids)), None, concerned)
+            change = Change(mailbox, ranges(sorted(uids)), None, concerned)
             change.ended_at = trio.current_time()
             self._doubtful.append(change)
 
@@ -138,3 +200,9 @@ class MessageChanges:
             if held:
                 found[uid] = None if None in held else {flag for flags in held for flag in flags or ()}
         return found
+
+    def arriving(self, mailbox: int) -> frozenset[str]:
+        """The Message-IDs of messages that count as put into a mailbox by a request if they arrive there."""
+        late = trio.current_time() - DOUBT_SECONDS
+        recent = [each for each in self._doubtful if each.into == mailbox and each.ended_at > late]
+        return frozenset(found for each in recent for found in each.message_ids)

@@ -28,7 +28,7 @@ from engine.schema.search import SearchQuery
 from engine.store.mailboxes import MailboxRow
 
 MOST_SKIPPED = 10_000
-"""Most messages that are skipped to reach a page by its number in a search of several folders."""
+"""Maximum messages that are skipped to reach a page by its number in a search of several folders."""
 
 
 class Match(NamedTuple):

@@ -8,7 +8,7 @@ from engine.accounts.requested_changes_under_way import MessageChanges
 from engine.imap.session import Appended, CommandRefused, ImapSession
 from engine.store import requested_arrivals
 from engine.store.mailboxes import MailboxRow
-from engine.store.writer import Store
+from engine.store.writer import Store, Tx
 
 
 class Uploader:
@@ -31,14 +31,19 @@ class Uploader:
 
         Raises `CommandRefused`, and like `append` if the connection breaks; the message may then have been stored.
         """
-        with self._changes.changing(None, into=target.id):
+        with self._changes.changing(None, into=target.id) as changing:
+            await self._changes.keep(self._store, target.account, changing, (), (message_id,))
             appended = await self._append(target.path, message, flags, date)
             if appended.uid is None:
                 appended = await self._found(target, message_id)
             known = appended.uid is not None and target.uid_validity in (None, appended.uid_validity)
-            if known and appended.uid is not None:
-                uids = [appended.uid]
-                await self._store.commit(lambda tx: requested_arrivals.note(tx, target.id, uids))
+            uids = [appended.uid] if known and appended.uid is not None else []
+
+            def change(tx: Tx) -> None:
+                requested_arrivals.note(tx, target.id, uids)
+                self._changes.finish(tx, changing)
+
+            await self._store.commit(change)
         return appended
 
     async def _append(self, path: str, message: Sequence[bytes], flags: Sequence[str], date: float | None) -> Appended:

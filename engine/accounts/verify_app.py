@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from engine.accounts import registration as records
+from engine.accounts import remedies
 from engine.accounts.account import Account
 from engine.accounts.login_hints import hint as login_hint
 from engine.accounts.named_refusals import Who, named
@@ -27,13 +28,16 @@ from engine.oauth.assertions import service_key
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.keeper import Token
 from engine.oauth.keepers import OAuth
+from engine.oauth.sign_in_page import BAD_SCOPES, BUSY, LATER, fault_of_page
+from engine.oauth.unanswered import AGAIN
 from engine.sasl import Credentials
 from engine.schema.oauth2 import NEEDED, VerifyStep, on_the_wire
 from engine.transport import TlsRules
 from engine.world import Dial
 
 LOGIN_SECONDS = 60.0
-_LABELS = {
+Id = Literal["config", "reachable", "client", "redirect", "scopes", "login"]
+_LABELS: dict[Id, str] = {
     "config": "The app is complete",
     "reachable": "The provider can be reached",
     "client": "The provider knows the client",
@@ -41,9 +45,7 @@ _LABELS = {
     "scopes": "The scopes for mail are granted",
     "login": "The mailbox can be opened",
 }
-Id = Literal["config", "reachable", "client", "redirect", "scopes", "login"]
-_BAD_REDIRECT = (b"redirect_uri_mismatch", b"AADSTS50011", b"invalid_redirect_uri", b"redirect_uri did not match")
-_UNKNOWN_CLIENT = (b"AADSTS700016", b"invalid_client", b"deleted_client", b"unauthorized_client")
+_NOT_ASKED = "Not asked, since the provider does not answer as it should."
 
 
 class AppCheck:
@@ -68,22 +70,29 @@ class AppCheck:
         self._account = account
         self._requests = oauth.requests if account is None else account.sign_in.requests()
         self._token: Token | None = None
-        self.steps: list[VerifyStep] = []
+        self._found: dict[Id, VerifyStep] = {}
+
+    @property
+    def steps(self) -> list[VerifyStep]:
+        """The steps done so far, in order."""
+        return [self._found[id] for id in _LABELS if id in self._found]
 
     async def run(self, *, login: bool) -> list[VerifyStep]:
         """Do all steps; those that are impossible are marked as skipped. Cancelled: nothing is left behind."""
         app = self._app
         self._look_at_config()
-        if self.steps[0].status == "fail":
+        if self._found["config"].status == "fail":
             for step in ("reachable", "client", *(("redirect",) if app.signs_in else ()), "scopes", "login"):
                 self._skip(step, "The app is not complete.")
             return self.steps
         if app.signs_in:
-            if await self._ask_with_a_wrong_code():
+            if await self._find_endpoints() and await self._ask_with_a_wrong_code():
                 await self._ask_for_the_page()
             else:
-                self._skip("redirect", "The provider cannot be reached.")
-            await self._look_at_grant()
+                self._skip("client", _NOT_ASKED)
+                self._skip("redirect", _NOT_ASKED)
+            if "scopes" not in self._found:
+                await self._look_at_grant()
         else:
             await self._ask_for_itself()
         if login:
@@ -109,19 +118,26 @@ class AppCheck:
         else:
             self._note("config", None)
 
-    async def _ask_with_a_wrong_code(self) -> bool:
-        """Do this step; return whether the provider could be reached at all."""
-        redirect = self._redirect_url or ""
+    async def _find_endpoints(self) -> bool:
+        """Do the step `reachable` as far as discovery goes; return whether the endpoints are known."""
         try:
-            await self._requests.exchange(self._app, "not-a-code", "v" * 43, redirect)
+            await self._requests.endpoints(self._app)
         except TokenError as error:
-            if error.status is None:
-                self._fail("reachable", f"{error}.", error.hint)
-                self._skip("client", "The provider cannot be reached.")
+            self._blame(error)
+            return False
+        return True
+
+    async def _ask_with_a_wrong_code(self) -> bool:
+        """Do the steps `reachable` and `client`; return whether the provider answered as it should."""
+        try:
+            await self._requests.exchange(self._app, "not-a-code", "v" * 43, self._redirect_url or "")
+        except TokenError as error:
+            if not self._has_answered(error):
                 return False
-            self._note("reachable", None)
             if error.trouble is Trouble.GRANT_GONE:
                 self._note("client", None)
+            elif error.error is None:
+                self._fail("client", *_no_endpoint(error))
             elif error.whole_app or error.error == "unauthorized_client":
                 self._fail("client", f"{error}.", error.hint)
             else:
@@ -131,26 +147,44 @@ class AppCheck:
             self._note("client", None)
         return True
 
+    def _has_answered(self, error: TokenError) -> bool:
+        """Do the step `reachable`; return whether the error is an answer to what was asked."""
+        status = error.status
+        if error.request and status is not None and status < 500 and status != 429 and error.error not in BUSY:
+            self._note("reachable", None)
+            return True
+        self._blame(error)
+        return False
+
+    def _blame(self, error: TokenError) -> None:
+        """The step `reachable` fails."""
+        status = error.status
+        busy = status is not None and (status >= 500 or status == 429 or error.error in BUSY)
+        self._fail("reachable", f"{error}.", LATER if busy else _way_out(error))
+
     async def _ask_for_the_page(self) -> None:
+        """Do the step `redirect`; the page may also know better about the client and the scopes."""
         app, world, redirect = self._app, self._access.world, self._redirect_url or ""
         try:
             endpoints = await self._requests.endpoints(app)
             url, _ = authorization.begin(app, endpoints, redirect, world.token_bytes, world.now())
             answer = await self._requests.page(app, url)
         except (TokenError, ValueError) as error:
-            self._fail("redirect", f"The sign-in page cannot be requested: {error}.", getattr(error, "hint", None))
+            hint = _way_out(error) if isinstance(error, TokenError) else "Set authorizationUrl."
+            self._fail("redirect", f"The sign-in page cannot be requested: {error}.", hint)
             return
-        said = answer.headers.get("location", "").encode() + answer.body
-        if any(each in said for each in _BAD_REDIRECT):
-            hint = f"Register exactly {redirect} as a redirect URL at the provider."
-            self._fail("redirect", f"The provider does not know {redirect}.", hint)
-        elif any(each in said for each in _UNKNOWN_CLIENT) and answer.status >= 400:
-            self._fail("redirect", "The sign-in page does not know the client.", "Check clientId.")
-        elif answer.status >= 400:
-            hint = f"Check clientId, and that exactly {redirect} is registered at the provider."
-            self._fail("redirect", f"The sign-in page answered {answer.status}.", hint)
-        else:
+        fault = fault_of_page(answer.status, answer.headers.get("location", ""), answer.body, redirect, app.provider)
+        if fault is None:
             self._note("redirect", f"The sign-in page says nothing against {redirect}.")
+        elif fault.about in ("redirect", "passing"):
+            self._fail("redirect", fault.text, fault.hint)
+        elif fault.about == "scopes":
+            self._note("redirect", None)
+            self._fail("scopes", fault.text, fault.hint)
+        else:
+            self._skip("redirect", "The provider did not say, as it refuses the client.")
+            if self._found["client"].status != "fail":
+                self._fail("client", fault.text, fault.hint)
 
     async def _look_at_grant(self) -> None:
         if self._name is None:
@@ -171,27 +205,39 @@ class AppCheck:
         app, mailbox = self._app, self._name
         if self._account is not None and (keeper := self._account.sign_in.keeper) is not None:
             mailbox = keeper.grant.user
-        if mailbox is None and app.of.grant == "jwt_bearer":
-            self._skip("reachable", "Name a mailbox for which to request a token.")
-            self._skip("client", "Name a mailbox.")
-            self._skip("scopes", "Name a mailbox.")
-            return
         try:
-            tokens = await self._requests.for_itself(app, mailbox or "")
+            tokens = await self._requests.for_itself(app, mailbox)
         except TokenError as error:
-            if error.status is None and error.trouble is Trouble.PASSING:
-                self._fail("reachable", f"{error}.", error.hint)
-                self._skip("client", "The provider cannot be reached.")
-            else:
-                self._note("reachable", None)
+            if error.status is None and error.trouble is not Trouble.PASSING:
+                self._skip("reachable", "There is nothing to ask with.")
                 self._fail("client", f"{error}.", error.hint)
+            elif not self._has_answered(error):
+                self._skip("client", _NOT_ASKED)
+            elif error.error is None:
+                self._fail("client", *_no_endpoint(error))
+            elif not self._is_about_mailbox(error):
+                self._fail("client", f"{error}.", error.hint)
+            else:
+                self._note("client", None)
+                if mailbox is not None:
+                    self._fail("scopes", f"{error}.", error.hint)
+                    return
             self._skip("scopes", "There is no token.")
             return
         self._note("reachable", None)
         self._note("client", None)
+        if mailbox is None and app.of.grant == "jwt_bearer":
+            self._skip("scopes", "Name a mailbox for which to request a token.")
+            return
         if mailbox is not None:
             self._token = Token(mailbox, tokens.access_token, None)
         self._note("scopes", f"A token was issued for {', '.join(mail_scopes(app))}.")
+
+    def _is_about_mailbox(self, error: TokenError) -> bool:
+        """Whether a refusal is about what the app may open, so that the app itself is accepted."""
+        if error.trouble is Trouble.GRANT_GONE or error.error in BAD_SCOPES:
+            return True
+        return self._app.of.grant == "jwt_bearer" and not error.whole_app
 
     async def _log_in(self) -> None:
         token = self._token
@@ -219,7 +265,8 @@ class AppCheck:
                 hint = login_hint(server.host, error.response, token=True)
                 self._fail("login", f"{server.host} refuses the token: {error.response}.", hint)
         except (NetworkError, ProtocolError) as error:
-            self._fail("login", f"{error}.", None)
+            at = remedies.Server("imap", server.host, server.port, server.secure, endpoint.credentials.user)
+            self._fail("login", f"{error}.", remedies.of_error(error, at).removesuffix(remedies.BY_ITSELF).strip())
         except trio.TooSlowError:
             self._fail("login", f"{server.host} did not answer within {LOGIN_SECONDS:g} s.", None)
         else:
@@ -265,17 +312,28 @@ class AppCheck:
             self._note("scopes", None)
 
     def _note(self, id: Id, message: str | None) -> None:
-        self.steps.append(VerifyStep(id=id, label=_LABELS[id], status="ok", message=message))
+        self._found[id] = VerifyStep(id=id, label=_LABELS[id], status="ok", message=message)
 
     def _skip(self, id: Id, message: str) -> None:
-        self.steps.append(VerifyStep(id=id, label=_LABELS[id], status="skip", message=message))
+        self._found[id] = VerifyStep(id=id, label=_LABELS[id], status="skip", message=message)
 
     def _fail(self, id: Id, message: str, hint: str | None) -> None:
         message = message.replace("..", ".")
         step = VerifyStep(id=id, label=_LABELS[id], status="fail", message=message)
         if hint is not None:
             step = VerifyStep(id=id, label=_LABELS[id], status="fail", message=message, hint=hint)
-        self.steps.append(step)
+        self._found[id] = step
+
+
+def _way_out(error: TokenError) -> str | None:
+    """Its hint for a check, after which nothing is asked again."""
+    return error.hint and error.hint.removesuffix(AGAIN).strip()
+
+
+def _no_endpoint(error: TokenError) -> tuple[str, str]:
+    """What an answer is that no token endpoint gives, and what to do."""
+    text = f"{error.request.get('url', '')} is no token endpoint: it answered {error.status} without an error."
+    return text, "Check tokenUrl, or the issuer that names it: nothing there speaks OAuth2."
 
 
 def _wrong_key(text: str) -> str | None:

@@ -23,11 +23,11 @@ from engine.store.tokens import Token
 
 _TAGS = ("Events",)
 LONGEST_WAIT = 50.0
-"""Most seconds of a wait. Many proxies abort a request that gets no answer for a minute."""
+"""Maximum seconds of a wait. Many proxies abort a request that gets no answer for a minute."""
 MOST_BYTES = 16 * 1024**2
 """An answer over this size ends early; `next` says where to continue."""
 MOST_EXAMINED = 50_000
-"""Most events that one request for the newest examines, with those that its filter leaves out."""
+"""Maximum events that one request for the newest examines, with those that its filter leaves out."""
 
 
 @operation("GET", "/v1/events", access=Access.QUERY, scope="api", group="events", tags=_TAGS)

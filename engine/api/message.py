@@ -51,7 +51,7 @@ _TAGS = ("Message",)
 _SEEN = "\\Seen"
 _ERRORS = {404: "There is no such message (`MessageNotFound`).", 503: NOT_CONNECTED, 504: TOO_LATE}
 SMALL_BYTES = 128 * 1024
-"""Most octets of a file that is sent as a whole."""
+"""Maximum octets of a file that is sent as a whole."""
 
 
 @operation(
@@ -237,7 +237,7 @@ def _text_wanted(query: MessageQuery) -> str | UnsetType:
 
 
 def _most(asked: int | UnsetType) -> int | None:
-    """The most characters; 0 means no limit."""
+    """The maximum characters; 0 means no limit."""
     return None if asked is UNSET else asked or None
 
 

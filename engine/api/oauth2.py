@@ -70,6 +70,8 @@ _PLAIN = [
     "google_workspace_accounts",
     "redirect_url",
 ]
+_ABSENT = {field.name: field.default for field in msgspec.structs.fields(App)}
+"""What an app has for a member that is absent."""
 _SECRETS = ("client_secret", "service_key")
 _MICROSOFT = ("outlook", "outlookService")
 
@@ -184,7 +186,7 @@ def members_of(body: OAuthAppCreate | OAuthAppUpdate, endpoints: Endpoints) -> d
     given = {name: value for name in _PLAIN if (value := getattr(body, name, UNSET)) is not UNSET}
     for name, value in given.items():
         if value is None or (value is False and name not in ("enabled", "google_workspace_accounts")):
-            given[name] = ""
+            given[name] = _ABSENT[name]
     for name in ("imap", "smtp"):
         server = getattr(body, name)
         if server is not UNSET:
@@ -204,7 +206,7 @@ async def _check(context: Context, body: OAuthAppCreate | OAuthAppUpdate) -> Non
     for name, wire in (("client_secret", "clientSecret"), ("service_key", "serviceKey")):
         if getattr(body, name) == MASK:
             found.add(FieldPath.of(wire), "holds a masked value")
-    if body.service_key is not UNSET and body.service_key != MASK:
+    if isinstance(body.service_key, str) and body.service_key != MASK:
         try:
             await context.world.in_thread(service_key, body.service_key)
         except ValueError as error:

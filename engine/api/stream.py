@@ -37,7 +37,7 @@ from engine.store.tokens import Token
 log = logging.getLogger("engine.http")
 
 FLOOD = 1000
-"""Most messages from a client in `FLOOD_WINDOW` seconds that do not acknowledge anything new."""
+"""Maximum messages from a client in `FLOOD_WINDOW` seconds that do not acknowledge anything new."""
 FLOOD_WINDOW = 60.0
 TAKEN_OVER = "the consumer was taken over, moved or removed"
 FOUGHT_OVER = "the consumer was taken over again: two clients use its name"

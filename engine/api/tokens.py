@@ -40,7 +40,7 @@ HASH_LENGTH = 64
 TAGS = ("Token",)
 EVERYTHING = "*"
 METADATA_OF_A_PAGE = 4 * 1024 * 1024
-"""Most characters of metadata in one list."""
+"""Maximum characters of metadata in one list."""
 _PATH = "/v1/tokens/{token}"
 _NONE = "There is no token with this id"
 

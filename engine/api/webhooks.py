@@ -50,7 +50,7 @@ from engine.store import events, webhooks
 from engine.store.tokens import Token
 from engine.webhooks.backlog import AccountBacklog
 from engine.webhooks.endpoint import Endpoint
-from engine.webhooks.registry import DEFAULT, Made
+from engine.webhooks.registry import Made
 from engine.webhooks.target import masked
 
 _TAGS = ("Webhooks",)
@@ -308,7 +308,7 @@ def _refuse_one_more(context: Context, caller: Token) -> None:
 def find(context: Context, name: str, caller: Token) -> tuple[Made | None, Endpoint]:
     """The endpoint of this id, made None for that of the settings. Raises `Problem` 404, for that of another too."""
     service = context.webhooks
-    if name == DEFAULT and caller.account is None:
+    if name == webhooks.DEFAULT and caller.account is None:
         return None, service.default
     made = service.get(name)
     if made is None or caller.account not in (None, made.owner):

@@ -13,7 +13,7 @@ import os
 import socket
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,8 +23,11 @@ from engine.environment import TOKEN
 from engine.errors import ConfigError, EngineError, Fault
 from engine.store import control_socket
 
+if TYPE_CHECKING:
+    from engine.config import Http
+
 PATIENCE = 60.0
-"""The most seconds for an answer; a test event alone may take as long as its receiver has."""
+"""The maximum seconds for an answer; a test event alone may take as long as its receiver has."""
 HEALTH_PATIENCE = 1.0
 MOST_BYTES = 64 * 1024
 
@@ -51,6 +54,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--url", metavar="URL", help="an engine elsewhere (default: the one that `engine where` shows)"
     )
+    command.add_argument(
+        "--ca", metavar="FILE", type=Path, help="with --url: the authorities whose certificates count (PEM)"
+    )
     command.add_argument("--token", metavar="T", help=f"API token, needed with --url (default: {TOKEN})")
 
 
@@ -62,11 +68,16 @@ class Client:
         self.url: str | None = options.url
         self.token: str | None = options.token
         self.folder: Path | None = None
+        self.trust: ssl.SSLContext | None = None
         if self.url is None:
+            if options.ca is not None:
+                raise ConfigError("--ca goes with --url")
             self.folder = _running(chosen(options))
         else:
             self.token = self.token or os.environ.get(TOKEN, "")
             self.url = _base(self.url)
+            if self.url.startswith("https:"):
+                self.trust = _trust(options.ca)
         if self.token is not None:
             self.token = checked(self.token)
 
@@ -104,7 +115,9 @@ class Client:
         if self.folder is not None:
             connection = ControlConnection(self.folder, PATIENCE)
         elif parts.scheme == "https":
-            connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
+            connection = http.client.HTTPSConnection(
+                parts.hostname or "", parts.port, timeout=PATIENCE, context=self.trust
+            )
         else:
             connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE)
         if self.token is not None:
@@ -160,10 +173,16 @@ def ask_about(folder: Path, patience: float) -> dict[str, Any] | None:
         connection.close()
 
 
-def healthy(host: str, port: int, patience: float = HEALTH_PATIENCE) -> bool:
-    """Whether an engine answers there within `patience` seconds."""
+def healthy(config: Http, patience: float = HEALTH_PATIENCE) -> bool:
+    """Whether an engine answers within `patience` seconds where this configuration has one listen."""
+    host, port = config.host, config.port
     target = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = http.client.HTTPConnection(target, port, timeout=patience)
+    if config.cert:
+        # It is asked nothing but who it is, and its name is not that of this address.
+        anyone = ssl.create_default_context()
+        anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(target, port, timeout=patience, context=anyone)
     try:
         connection.request("GET", "/health")
         answer = connection.getresponse()
@@ -172,6 +191,16 @@ def healthy(host: str, port: int, patience: float = HEALTH_PATIENCE) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _trust(file: Path | None) -> ssl.SSLContext:
+    """Which certificates count: those of the authorities in `file`, else of the system. Raises `ConfigError`."""
+    try:
+        return ssl.create_default_context(cafile=file)
+    except ssl.SSLError as error:
+        raise ConfigError(f"--ca {file} has no certificate in PEM form") from error
+    except OSError as error:
+        raise ConfigError(f"--ca {file} cannot be read: {error.strerror}") from error
 
 
 def _base(url: str) -> str:
@@ -227,6 +256,9 @@ def _why(place: str, error: Exception) -> str:
         return f"{place}: there is no such host; check --url"
     if isinstance(error, TimeoutError):
         return f"{place} does not answer within {PATIENCE:g} s; check its log"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message.rstrip(".")
+        return f"{place}: its certificate is not accepted: {reason}; --ca names the authority that issued it"
     if isinstance(error, ssl.SSLError):
         return f"{place}: TLS failed ({error.reason or error}); should the URL begin with http://?"
     return f"{place}: the connection broke ({error}); check its log"

@@ -17,6 +17,8 @@ from engine.commands.common import Add, group
 from engine.commands.terminal import complain
 
 if TYPE_CHECKING:
+    import ssl
+
     import trio
     import trio_websocket
 
@@ -73,7 +75,15 @@ def _tail(options: argparse.Namespace) -> int:
 
                 async def follow() -> None:
                     nonlocal code
-                    code = await tail(url, client.token, after, options.account, _print_line, folder=client.folder)
+                    code = await tail(
+                        url,
+                        client.token,
+                        after,
+                        options.account,
+                        _print_line,
+                        folder=client.folder,
+                        trust=client.trust,
+                    )
                     nursery.cancel_scope.cancel()
 
                 nursery.start_soon(follow)
@@ -109,15 +119,17 @@ async def tail(
     emit: Callable[[str], None],
     waits: Sequence[float] = TAIL_WAITS,
     folder: Path | None = None,
+    trust: ssl.SSLContext | None = None,
 ) -> int:
     """Hand every event numbered above `after` to `emit`, in order, each once; reconnect when the connection is lost.
 
-    `folder`: the data folder whose control socket is used in place of the host in `url`. Returns 1 when the engine
+    `folder`: the data folder whose control socket is used in place of the host in `url`. `trust`: whose certificates
+    count for `wss:`, the system's authorities if None. Returns 1 when the engine
     refuses us for good (token, parameters), else runs until cancelled. `waits` are seconds.
     """
     import trio
 
-    stream = _Tail(url, token, after, account, emit, folder)
+    stream = _Tail(url, token, after, account, emit, folder, trust)
     place = url if folder is None else f"the engine on {folder}"
     while True:
         reason, for_good = _reason(await stream.until_lost())
@@ -141,6 +153,7 @@ class _Tail:
         account: str | None,
         emit: Callable[[str], None],
         folder: Path | None,
+        trust: ssl.SSLContext | None,
     ) -> None:
         self._url = url
         self._token = token
@@ -148,6 +161,7 @@ class _Tail:
         self._account = account
         self._emit = emit
         self._folder = folder
+        self._trust = trust
         self.failures = 0
 
     async def until_lost(self) -> Exception | None:
@@ -159,7 +173,7 @@ class _Tail:
         try:
             # A stream of our own: the library's way of connecting leaves it open when the handshake is refused.
             with trio.fail_after(TAIL_CONNECT):
-                stream = await (_dial(self._url) if self._folder is None else _dial_control(self._folder))
+                stream = await (_dial(self._url, self._trust) if self._folder is None else _dial_control(self._folder))
         except (OSError, trio.TooSlowError) as error:
             return error
         lost: Exception | None = None
@@ -234,7 +248,7 @@ async def _dial_control(folder: Path) -> trio.SocketStream:
     return trio.SocketStream(trio.socket.from_stdlib_socket(sock))
 
 
-async def _dial(url: str) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
+async def _dial(url: str, trust: ssl.SSLContext | None) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
     """A stream to the host of `url`, TLS agreed upon where it is wss. Raises OSError."""
     from urllib.parse import urlsplit
 
@@ -244,7 +258,7 @@ async def _dial(url: str) -> trio.SocketStream | trio.SSLStream[trio.SocketStrea
     host = parts.hostname or ""
     if parts.scheme == "ws":
         return await trio.open_tcp_stream(host, parts.port or 80)
-    stream = await trio.open_ssl_over_tcp_stream(host, parts.port or 443, https_compatible=True)
+    stream = await trio.open_ssl_over_tcp_stream(host, parts.port or 443, https_compatible=True, ssl_context=trust)
     try:
         await stream.do_handshake()
     except trio.BrokenResourceError as error:

@@ -79,7 +79,7 @@ def _base(target: EngineTarget) -> str:
         return str(target.about["urls"][0])
     http = target.config.http
     host = "127.0.0.1" if http.host in ("", "0.0.0.0", "::") else http.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{http.port}"
+    return f"{'https' if http.cert else 'http'}://{f'[{host}]' if ':' in host else host}:{http.port}"
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ RULES = (
     "./data",
 )
 CONTROL_PATIENCE = 10.0
-"""The most seconds for an engine to say what it is; one that starts on a large journal takes a while."""
+"""The maximum seconds for an engine to say what it is; one that starts on a large journal takes a while."""
 
 
 class NotThere(EngineError):
@@ -234,7 +234,7 @@ def stranger_of(target: EngineTarget) -> str | None:
     from engine.commands.client import healthy
 
     http = target.config.http
-    if target.pid is None and http.port and healthy(http.host, http.port):
+    if target.pid is None and http.port and healthy(http):
         return f"an engine with another data folder answers on {http.host} port {http.port}"
     return None
 

@@ -92,7 +92,7 @@ def _lifetime(text: str) -> float:
 
 
 def _rate(text: str) -> tuple[int, int]:
-    """The most requests, and the seconds of a window."""
+    """The maximum requests, and the seconds of a window."""
     from engine.config import parse_duration
 
     most, slash, window = text.partition("/")

@@ -37,9 +37,9 @@ Walk = Callable[[Any, FieldPath, FieldErrors], Any]
 """Takes a plain JSON value and returns it converted, or adds a field error and returns `WRONG`."""
 
 LONGEST_LIST = 640 * 1024
-"""Most characters of a text with addresses: 1,000 of them, each with a long name."""
+"""Maximum characters of a text with addresses: 1,000 of them, each with a long name."""
 LONGEST = 1024**2
-"""Most characters in a `Long` whose type sets no limit."""
+"""Maximum characters in a `Long` whose type sets no limit."""
 
 _NUMBER = re.compile(r"\s*([+-]?[0-9]{1,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?\s*")
 _BLANK = re.compile(r"\s+")

@@ -24,7 +24,7 @@ from engine.decoding.json_errors import TOO_SHORT, place_of, placed
 LONG = 4096
 """Strings with more bytes than this are lifted out."""
 MOST_BESIDE = 8 * 1024**2
-"""Most bytes of a body besides them; 4,000 recipients with long names take 2 MiB."""
+"""Maximum bytes of a body besides them; 4,000 recipients with long names take 2 MiB."""
 SLICE = 256 * 1024
 
 # Stops before an escape, or a surrogate pair, that the slice cuts off.

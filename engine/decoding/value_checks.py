@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -48,6 +49,14 @@ def line(value: str) -> str:
     """Text without line breaks."""
     if not value.isprintable() and (found := _BREAK.search(value)):
         raise ValueError("must not contain null characters" if found[0] == "\0" else "must not contain line breaks")
+    return value
+
+
+def login(value: str) -> str:
+    """A user or an access token, without control characters."""
+    value = line(value)
+    if not value.isprintable() and any(unicodedata.category(each) == "Cc" for each in value):
+        raise ValueError("must not contain control characters")
     return value
 
 
@@ -270,6 +279,7 @@ def text(value: str) -> str:
 
 CHECKS: dict[Check, Callable[[Any], Any]] = {
     Check.LINE: line,
+    Check.LOGIN: login,
     Check.ACCOUNT: account,
     Check.EMAIL: email,
     Check.EMAIL_OR_EMPTY: email_or_empty,

@@ -7,7 +7,7 @@
    referrers submits no mail there.
 5. Its rate limit is not reached. Only requests that come this far count.
 
-Whoever presents a token is noted as its last use; a refusal goes into its log.
+Each use of a token is noted as its last one; a refusal goes into its log.
 """
 
 from __future__ import annotations

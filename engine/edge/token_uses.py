@@ -89,4 +89,4 @@ class TokenUses:
         try:
             await self.write()
         except EngineError:
-            pass  # the store says by itself what is wrong with it
+            pass  # the store itself reports what is wrong with it

@@ -1,6 +1,6 @@
 """How many events of each name the last hours had. An hour that is over is counted once and kept in memory.
 
-Events are numbered in the order of their times, but for a clock that was set back; then the counts are approximate.
+Numbers rise with the times of events; if the clock was set back, the counts are approximate.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HourlyCounts:
         self._over: dict[int, dict[str, int]] = {}
 
     async def last_day(self) -> list[tuple[float, dict[str, int]]]:
-        """The last 24 hours, oldest first, the present one included: when each began, and its counts by name."""
+        """The last 24 hours, oldest first, including the current one: when each began, and its counts by name."""
         present = int(self._world.now() // HOUR)
         hours = range(present - HOURS + 1, present + 1)
         self._over = {hour: counts for hour, counts in self._over.items() if hour in hours}

@@ -28,7 +28,7 @@ from engine.world import World
 CLOCK_TOLERANCE = 1.0
 """Seconds by which an event may be dated before its predecessor; a larger step means the clock was set back."""
 WINDOW = 2000
-"""Most events examined for one page, including those filtered out; bounds what one page costs other tasks."""
+"""Maximum events examined for one page, including those filtered out; bounds what one page costs other tasks."""
 PAGE_BYTES = 256 * 1024
 SCANNED = 500
 """Up to this many recent events, scanning them in memory is faster than a query for one account."""

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 MOST = 256 * 1024
-"""Most octets of one event."""
+"""Maximum octets of one event."""
 GROUPS = 50
-"""Most kinds of replies that are counted separately."""
+"""Maximum kinds of replies that are counted separately."""
 
 _STEPS = ((1000, 16384), (300, 4096), (100, 1024), (30, 512), (10, 256), (3, 128))
 """Members left of a list, and characters left of a text, at each step."""
@@ -26,7 +26,7 @@ _FOUND_BY = frozenset(
     {"account", "bounceMessage", "emailId", "id", "messageId", "path", "queueId", "threadId", "uid", "webhook"}
 )
 _LONGEST_NAME = 1024
-"""Most characters of an identifying member; no mail server gives out longer ones."""
+"""Maximum characters of an identifying member; no mail server gives out longer ones."""
 _ANSWER = 200
 """Characters of a reply that distinguish its kind and are shown."""
 _DIGITS = frozenset("0123456789")

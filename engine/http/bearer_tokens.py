@@ -2,8 +2,9 @@
 
 The token is looked up in the store on every request (about 10 µs), so one revoked from the command line is refused from
 the next request on. A caller on the control socket without a token is the owner. Unknown, expired and malformed tokens
-get the same answer, and an address that sends many of them has to wait (`engine.edge.wrong_tokens`). What a valid token
-is checked for stands in `engine.edge.token_gate`, what one for one account may do in `engine.http.account_tokens`.
+get the same answer, and an address that sends many of them has to wait (`engine.edge.wrong_tokens`).
+`engine.edge.token_gate` checks a valid token further; `engine.http.account_tokens` says what one for one account may
+do.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _WORDS = {
 class Admitted(msgspec.Struct, frozen=True):
     """A caller that was let in, and the decoded ids in the path.
 
-    `counted`: what its rate limit has left, None for none; `asked` is None for the owner.
+    `counted` is what is left of its rate limit, None without one; `asked` is None for the owner.
     """
 
     caller: Token
@@ -57,7 +58,7 @@ class Admitted(msgspec.Struct, frozen=True):
     asked: Asked | None = None
 
     def headers(self) -> dict[str, str]:
-        """What every answer says of the rate limit."""
+        """The header fields about the rate limit, for every answer."""
         counted = self.counted
         return {} if counted is None else _limits(counted) | {"X-RateLimit-Remaining": str(counted.remaining)}
 
@@ -96,7 +97,7 @@ class Door:
             operation.scope or "",
             operation.grant,
             None if address == UNKNOWN else address,
-            # To look up a header that is missing takes longer than all the rest here.
+            # Looking up a missing header takes longer than all the rest here.
             None if token.restrictions is None else request.headers.get("Referer"),
             ids.get("account", token.account),
             token.account is not None and elsewhere(operation.access, token.account, ids, request.args.get("account")),

@@ -36,5 +36,5 @@ class CallCounts:
         return self._operations.setdefault((method, route), OperationCounts(method, route))
 
     def asked(self) -> list[OperationCounts]:
-        """Those of the operations that were asked for."""
+        """The counts of the operations that were called."""
         return [each for each in self._operations.values() if each.by_status]

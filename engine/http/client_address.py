@@ -2,7 +2,7 @@
 
 `X-Forwarded-For` is trusted only as far as proxies listed in `http.proxies` wrote it. It is read from its end: an
 address is trusted if the next hop, which reported it, is such a proxy. Any client can put anything into the rest. An
-IPv4 client of a port that listens for IPv6, too, has its IPv4 address.
+IPv4 client of a port that also listens for IPv6 appears with its IPv4 address.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Addresses:
 
 
 def known(address: str) -> str | None:
-    """The client's address; None where it is unknown."""
+    """The client's address; None if it is unknown."""
     return address if _parsed(address) is not None else None
 
 

@@ -1,8 +1,9 @@
 """One TCP connection of a client; it replaces hypercorn's `TCPServer`.
 
-1. `_serve` takes a place under the connection limit, or answers 503 (`_turn_away`).
+1. `_serve` takes a place under the connection limit, or answers 503 (`_turn_away`); `_secure` begins TLS on a port that
+   has a certificate.
 2. `_read` feeds the protocol until the client disconnects, or has been idle for too long.
-3. `_send` writes under a `TransferRate`: every byte that the client's side acknowledges shows that it is still there.
+3. `_send` writes to a `PacedStream`, which ends a client that does not read.
 4. `_linger` closes in good order: it reads for a moment first, so that the answer is not lost.
 
 An exception in any of its tasks ends only this connection and is logged once. Cancelled: the connection is aborted.
@@ -10,11 +11,8 @@ An exception in any of its tasks ends only this connection and is logged once. C
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import math
-import sys
-import termios
 
 import trio
 from hypercorn.config import Config
@@ -23,12 +21,14 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr, repr_socket_addr
 
+from engine.edge.certificate import Certificate
 from engine.edge.connection_limit import ConnectionLimit
-from engine.edge.transfer_rate import TransferRate
+from engine.edge.paced_stream import PacedStream, TooSlow
 from engine.errors import Problem
 from engine.http.early_refusals import answer
 from engine.http.edge_log import EdgeLog, Peer, serve_peer
 from engine.http.http1_protocol import ConnectionTasks, HttpProtocol
+from engine.http.tls_handshake import TlsStream, shake_hands
 
 LINGER = 5.0
 """Seconds of silence after which a client whose remaining input is discarded is taken to have its answer."""
@@ -38,6 +38,8 @@ TURN_AWAY = 1.0
 HALF_CLOSED = 5.0
 """Seconds for which a client that has closed its side may wait for its answer; most such clients have left."""
 READ_SIZE = 65536
+TLS_WRITE_SIZE = 262_144
+"""Octets that are encrypted at once."""
 
 
 class ServerConfig(Config):
@@ -45,6 +47,8 @@ class ServerConfig(Config):
 
     write_timeout: float = 50.0
     slowest: int = 0
+    certificate: Certificate | None = None
+    """That of the port; None for one without TLS."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,6 +73,8 @@ class ClientConnection:
         self._context = context
         self._state = state
         self._stream = stream
+        self._paced = PacedStream(stream, config.write_timeout, config.slowest)
+        self._tls: TlsStream | None = None
         self._sending = trio.Lock()
         self._reading = trio.CancelScope()
         """Its deadline is when the connection is closed as idle."""
@@ -104,6 +110,10 @@ class ClientConnection:
                 peer.refused(503, "there are too many connections")
                 await self._turn_away()
                 return
+            if self._config.certificate is not None:
+                self._tls = await self._secure(self._config.certificate, peer)
+                if self._tls is None:
+                    return
             async with trio.open_nursery() as nursery:
                 self._tasks = ConnectionTasks(nursery, peer)
                 self._protocol = HttpProtocol(
@@ -113,7 +123,7 @@ class ClientConnection:
                     self._context,
                     self._tasks,
                     self._state.copy(),
-                    False,
+                    self._tls is not None,
                     client,
                     server,
                     self._handle,
@@ -122,7 +132,19 @@ class ClientConnection:
                 self._set_idle(True)
                 await self._read()
 
+    async def _secure(self, certificate: Certificate, peer: Peer) -> TlsStream | None:
+        """TLS as the client begins it; until then the connection counts as mute."""
+        with trio.CancelScope() as beginning:
+            self._config.crowd.idle(beginning, mute=True)
+            try:
+                return await shake_hands(self._paced, certificate.context(), peer)
+            finally:
+                self._config.crowd.busy(beginning)
+        return None
+
     async def _turn_away(self) -> None:
+        if self._config.certificate is not None:
+            return  # without a handshake the client would not understand
         problem = Problem(503, "There are too many connections; come back later", headers={"Retry-After": "5"})
         with trio.move_on_after(TURN_AWAY):
             await self._stream.send_all(answer(problem))
@@ -153,28 +175,22 @@ class ClientConnection:
     async def _send(self, data: bytes) -> None:
         async with self._sending:
             try:
-                if await self._send_at_its_pace(data):
-                    return
+                if self._tls is None:
+                    await self._paced.send_all(data)
+                else:
+                    await self._encrypt(self._tls, data)
+                return
+            except TooSlow:
                 self._config.crowd.close(self._stream)
-            except (OSError, trio.ClosedResourceError):
+            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
         await self._protocol.handle(Closed())
 
-    async def _send_at_its_pace(self, data: bytes) -> bool:
-        """Send `data`; False if the client was silent for too long or too slow."""
-        sock = self._stream.socket
-        pace = TransferRate(self._config.write_timeout, self._config.slowest)
+    async def _encrypt(self, tls: TlsStream, data: bytes) -> None:
         left = memoryview(data)
-        while left:
-            queued = _unacknowledged(sock)
-            with trio.CancelScope(deadline=pace.deadline()) as waiting:
-                sent = await sock.send(left)
-                pace.moved(sent)
-                left = left[sent:]
-            # A full buffer accepts nothing for a while; that it drains shows that the client reads.
-            if waiting.cancelled_caught and not pace.moved_on(queued - _unacknowledged(sock)):
-                return False
-        return True
+        with self._paced.transfer():
+            for start in range(0, len(data), TLS_WRITE_SIZE):
+                await tls.send_all(left[start : start + TLS_WRITE_SIZE])
 
     async def _read(self) -> None:
         try:
@@ -210,7 +226,7 @@ class ClientConnection:
 
     async def _receive(self) -> bytes:
         try:
-            return bytes(await self._stream.receive_some(READ_SIZE))
+            return bytes(await (self._tls or self._stream).receive_some(READ_SIZE))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._reset = True
             return b""
@@ -222,9 +238,14 @@ class ClientConnection:
         try:
             with trio.move_on_after(LINGER_AT_MOST) as lingering:
                 self._config.crowd.idle(lingering)
-                async with self._sending:
-                    await self._stream.send_eof()
+                if self._tls is None:
+                    async with self._sending:
+                        await self._stream.send_eof()
                 await self._read_all.wait()
+                if self._tls is not None:
+                    # The reader has ended: the stream is neither read nor written by another task.
+                    async with self._sending:
+                        await self._tls.aclose()
                 data = b"?"
                 while data:
                     data = b""
@@ -243,10 +264,3 @@ class ClientConnection:
             self._stopping = True
             if self._reading.deadline < math.inf:
                 self._reading.cancel()
-
-
-def _unacknowledged(sock: trio.socket.SocketType) -> int:
-    """Bytes that the client's side has not acknowledged yet. Raises `ClosedResourceError`."""
-    if sock.fileno() < 0:
-        raise trio.ClosedResourceError
-    return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)

@@ -32,13 +32,13 @@ Send = Callable[[Any], Awaitable[None]]
 
 
 class CrossOrigin:
-    """What pages of which origins may do now."""
+    """The origins whose pages may call the API, and how long browsers remember that."""
 
     def __init__(self, config: Http) -> None:
         self.change(config)
 
     def change(self, config: Http) -> None:
-        """Let the origins of this configuration in from the next request on, and no others."""
+        """Allow the origins of this configuration, and no others, from the next request on."""
         self._origins = frozenset(config.cors_origins)
         self._max_age = b"%d" % config.cors_max_age
 
@@ -89,5 +89,5 @@ class CrossOrigin:
         return ()
 
     def _varies(self) -> Fields:
-        """For caches: an answer to one origin is not that to another."""
+        """Tell caches that the answer depends on the origin."""
         return () if ANY in self._origins else ((b"vary", b"Origin"),)

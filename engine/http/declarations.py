@@ -1,4 +1,4 @@
-"""What stands above a handler: kept with it, and found again in the modules that hold handlers."""
+"""Declarations above handlers: stored with the handler, and found again in the modules that contain handlers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 
 def declare(mark: str, **declared: Any) -> Callable[[HandlerT], HandlerT]:
-    """A decorator that keeps `declared` with a handler, under `mark`."""
+    """A decorator that stores `declared` with a handler, under `mark`."""
 
     def keep(handler: HandlerT) -> HandlerT:
         vars(handler)[mark] = declared
@@ -22,7 +22,7 @@ def declare(mark: str, **declared: Any) -> Callable[[HandlerT], HandlerT]:
 def declared_handlers(modules: Iterable[ModuleType], mark: str) -> Iterator[tuple[FunctionType, dict[str, Any]]]:
     """The handlers under `mark`, each with what it declares, in the order of the modules and their lines.
 
-    What a module has imported from another does not count as its own.
+    A handler that a module imports from another does not count as its own.
     """
     for module in modules:
         for handler in vars(module).values():

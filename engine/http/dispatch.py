@@ -26,6 +26,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from engine.arriving_body import ArrivingBody
 from engine.config import Config
 from engine.decoding.decode import HERE, decode_body, decode_query
+from engine.edge.certificate import Certificate
 from engine.edge.token_gate import TokenGate
 from engine.edge.wrong_tokens import WrongTokens
 from engine.errors import EngineError, Problem, StorageFailed
@@ -58,14 +59,15 @@ RequestT = TypeVar("RequestT", bound=Request)
 log = logging.getLogger("engine.http")
 
 CLIENT_LEFT = 499
-"""The status that counts where a client left before its answer, or the engine stopped: none was sent."""
+"""The status counted if the client left before its answer, or the engine stopped: none was sent."""
 
 
 class Front(msgspec.Struct, frozen=True):
     """What requests need before their handler: the tokens, and the limits that all requests share.
 
-    `started` is how the process was started. `ports` are the other ports that serve strangers, by the name that
-    `/health` gives them, each with whether it listens. `stopping` is set when the process is about to end.
+    `started` is how the process was started. `certificates` are those of the ports with TLS, by the section that names
+    each. `ports` are the other ports that serve strangers, by the name that `/health` gives them, each with whether it
+    listens. `stopping` is set when the process is about to end.
     """
 
     store: Store
@@ -76,6 +78,7 @@ class Front(msgspec.Struct, frozen=True):
     requests: SharedLimit
     wrong_tokens: WrongTokens
     cross_origin: CrossOrigin
+    certificates: Mapping[str, Certificate]
     gate: TokenGate
     ports: Mapping[str, Callable[[], bool]]
     calls: CallCounts
@@ -117,9 +120,9 @@ def make_app(
 
 
 class _Rule(QuartRule):
-    """A rule that paths are matched with, and no URL is built from.
+    """A rule that matches paths but builds no URLs.
 
-    For building, Werkzeug compiles two functions for each rule: a tenth of a second of each start.
+    To build URLs, Werkzeug would compile two functions for each rule: a tenth of a second at each start.
     """
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
@@ -189,7 +192,7 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
         if takes_query:
             arguments["query"] = query
         if headers is not None:
-            # Of a repeated header the first counts. To look up one that is missing takes longer than to pass all.
+            # The first of repeated headers counts. Looking up a missing one takes longer than passing over all.
             given = [(name.lower(), value) for name, value in reversed(list(asked.headers))]
             given = [(header_names[name], value) for name, value in given if name in header_names]
             arguments["headers"] = decode_query(headers, given)
@@ -205,7 +208,7 @@ def _view(front: Front, door: Door, operation: Operation) -> Callable[..., Await
         return bytes_response(made) if isinstance(made, bytes) else json_response(made)
 
     async def keep(asked: HttpRequest, path: dict[str, str], admitted: Admitted, made: Any) -> None:
-        """Put a change into the audit record; all else into the token's log."""
+        """Enter a change in the audit record, anything else in the token's log."""
         changed = False
         if change is not None:
             address = None if admitted.caller is OWNER else door.addresses.of(asked)
@@ -313,7 +316,7 @@ def _ready(front: Front) -> Callable[[], Awaitable[Response]]:
 def _openapi(
     front: Front, operations: Sequence[Operation], tags: Mapping[str, str]
 ) -> Callable[[], Awaitable[Response]]:
-    """The document, made for the first request: that takes 0.3 s, for which no start should wait."""
+    """The document, made at the first request for it: no start should wait the 0.3 s that this takes."""
     made: list[bytes] = []
     making = trio.Lock()
 

@@ -13,7 +13,7 @@ from engine.errors import Problem
 from engine.http.problems import phrase, problem_body
 
 MAX_HEAD = 32 * 1024
-"""Most bytes of a request line and its header fields."""
+"""Maximum bytes of a request line and its header fields."""
 MAX_FIELDS = 100
 TOO_LONG = f"A request has at most {MAX_FIELDS} header fields and {MAX_HEAD} bytes of them"
 _BYTES = re.compile(r":? bytearray\(.*", re.DOTALL)

@@ -17,20 +17,24 @@ from pathlib import PurePath
 
 import quart.wrappers.base
 import trio
+from quart import has_request_context, request
 
 from engine.errors import leaves
 from engine.log import concerns
 
 log = logging.getLogger("engine.http")
 
+REFERENCE = "X-Request-Id"
+"""The header of an answer that names the line about it in the log."""
 LINES = 20
 WINDOW = 60.0
 LONGEST = 200
-"""Most characters of text from outside in one line."""
+"""Maximum characters of text from outside in one line."""
 
 # Newer versions of Quart raise an error of their own if a body breaks off.
 _BROKE_OFF = getattr(quart.wrappers.base, "ClientDisconnectedError", trio.BrokenResourceError)
-_LEFT = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, _BROKE_OFF)
+_BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, _BROKE_OFF)
+_LEFT = (OSError, *_BROKEN)
 
 
 class EdgeLog:
@@ -88,11 +92,17 @@ class Peer:
                 logging.WARNING, self.request, "%s: refused with %d: %s", str(self), status, escaped(why)
             )
 
-    def broke(self, error: BaseException) -> None:
-        """Log that an unexpected `error` ended its request, unless the error only means that the client left."""
-        faults = [each for each in leaves(error) if not isinstance(each, _LEFT)]
+    def broke(self, error: BaseException, operation: str | None = None) -> None:
+        """Log that an unexpected `error` ended its request, unless the error only means that the client left.
+
+        `operation`: what it asked for, where that has begun. There an `OSError` is of the engine's own files and
+        sockets; outside of it, of this connection.
+        """
+        left = _LEFT if operation is None else _BROKEN
+        faults = [each for each in leaves(error) if not isinstance(each, left)]
         if faults and self._is_first():
-            self._incidents.tell(logging.ERROR, self.request, "%s: ended by %s", str(self), described(faults[0]))
+            what = f"{self}: {operation}" if operation else f"{self}:"
+            self._incidents.tell(logging.ERROR, self.request, "%s ended by %s", what, described(faults[0]))
 
     def _is_first(self) -> bool:
         first, self._told_of = self._told_of != self.requests, self.requests
@@ -131,8 +141,15 @@ def request_broke(error: BaseException) -> dict[str, str]:
         log.error("a request ended by %s", described(error), exc_info=error)
         return {}
     log.debug("%s: broken", peer, exc_info=error)
-    peer.broke(error)
-    return {"X-Request-Id": peer.request}
+    peer.broke(error, _operation())
+    return {REFERENCE: peer.request}
+
+
+def _operation() -> str:
+    """What the current request asks for: method and path, with the names of the ids in it; empty if that is unknown."""
+    if not has_request_context() or request.url_rule is None:
+        return ""
+    return f"{request.method} {request.url_rule.rule}"
 
 
 def current_peer() -> Peer:

@@ -31,7 +31,8 @@ FORM = "application/x-www-form-urlencoded"
 class PageRequest(msgspec.Struct, frozen=True):
     """A browser's request. `query_string` is the query as sent, `body` the form, `headers` by names in lower case.
 
-    `pathname` is the path as sent, `path` the ids in it, `pairs` every field of the form in its order.
+    `pathname` is the path as sent, `path` the ids in it, `pairs` every field of the form in its order. `is_tls`: it
+    came to this port by TLS.
     """
 
     method: str
@@ -45,14 +46,14 @@ class PageRequest(msgspec.Struct, frozen=True):
     pathname: str = "/"
     path: Mapping[str, str] = {}
     pairs: tuple[tuple[str, str], ...] = ()
+    is_tls: bool = False
 
 
 class Page(msgspec.Struct, frozen=True):
     """One page; `handler` raises `EngineError` for a request that it cannot answer.
 
-    `any_body`: what is posted may be no form; then its fields are none. `longest_form` and
-    `most_fields`: the most bytes and fields of a form.
-    `of_problem` makes a page of an error in place of the one for all pages.
+    `any_body`: the body need not be a form; if it is not, there are no fields. `longest_form` and `most_fields`: the
+    most bytes and fields of a form. `of_problem` makes a page of an error in place of the one for all pages.
     """
 
     path: str
@@ -110,6 +111,7 @@ def page_view(
                         pathname=request.path,
                         path={name: path_id(raw) for name, raw in path.items()},
                         pairs=pairs,
+                        is_tls=request.scheme == "https",
                     )
                 )
         except EngineError as error:

@@ -32,6 +32,9 @@ from engine.http.request_bodies import GO_ON
 from engine.http.request_head import checked, handshake, path_of, wants_websocket
 from engine.http.websockets import EventWebsocket
 
+HTTPS_FROM_NOW_ON = (b"strict-transport-security", b"max-age=31536000")
+"""What a port with TLS tells browsers for a year: this host is not asked in clear text (RFC 6797)."""
+
 
 class HttpProtocol(H11Protocol):
     """The requests of one connection, one after another."""
@@ -109,6 +112,8 @@ class HttpProtocol(H11Protocol):
             used_up = self.keep_alive_requests >= self.config.keep_alive_max_requests
             if self._deaf or used_up or self.connection is not self._http:
                 fields.append((b"connection", b"close"))
+            if self.ssl:
+                fields.append(HTTPS_FROM_NOW_ON)
         reason = phrase(event.status_code).encode()
         await self._send_h11_event(kind(status_code=event.status_code, reason=reason, headers=fields))
 

@@ -61,12 +61,12 @@ class Operation:
     * `body`, `query` and `headers` are Structs, None for none.
     * `answers` holds the Structs of successful answers; it is empty if the answer is not JSON but `media`.
     * `scope` is what a token needs, None if no token is required; `access` is how a token for one account is treated.
-    * `group` is what a token with permissions must be allowed to touch; None: it may not use the operation at all. That
-      is so for what gives out secrets, and for what makes or changes something that lasts longer than the token.
-    * `action` is what it must be allowed to do, None for what follows from the method (`grant`).
+    * `group` is what a token with permissions must be allowed to touch; None: no such token may use the operation,
+      since it gives out secrets, or makes or changes something that outlives the token.
+    * `action` is what such a token must be allowed to do; None: what follows from the method (`grant`).
     * `large`: the body may contain attachments, up to `http.max_body`.
     * `change` is the audit entry to write, None for none.
-    * `reads`: whatever its method, it changes nothing, so that people who may only look may ask for it.
+    * `reads`: it changes nothing, whatever its method, so people who may only read may use it.
     * `errors` describes, by status, failures that are specific to this operation.
     """
 

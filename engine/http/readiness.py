@@ -1,7 +1,7 @@
 """`GET /health`, whether the process is alive, and `GET /ready`, whether it takes new work.
 
-Both need no token, and neither waits for the disk. The engine listens only after everything on disk has been read and
-what the last run left has been put right, so before that neither answers.
+Neither needs a token or waits for the disk. The engine listens only after everything on disk has been read and what the
+last run left has been put right, so before that neither answers.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 1. A body is read only after its caller is authenticated; a client that waits for `100 Continue` gets it only then.
 2. It is counted as it arrives, chunked or not: at most what the operation takes, and at most `http.bodies` in total.
-3. A token may use at most as much as it leaves free. So one that takes all it can gets half, and there is always some
-   left for the next one. The first `SMALL` bytes of a body do not count towards that share, so that a caller's large
-   bodies do not block its small requests.
+3. A token may use at most as much as it leaves free. So a single token gets at most half, and there is always some left
+   for the next one. The first `SMALL` bytes of a body do not count towards that share, so that a caller's large bodies
+   do not block its small requests.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from engine.heavy_work import HeavyWork
 from engine.world import World
 
 OTHER_BODIES = 1024**2
-"""Most bytes in the body of an operation that takes no attachments."""
+"""Maximum bytes in the body of an operation that takes no attachments."""
 GO_ON = "go_on"
 """Key in the state of a request's scope: the function that sends `100 Continue`."""
 SMALL = 64 * 1024
@@ -96,7 +96,7 @@ class RequestBody:
             self._arrived.close()
 
     async def read(self, request: Request, limit: int) -> bytearray:
-        """The whole body in memory; as `arrive` otherwise."""
+        """Read the whole body into memory; otherwise like `arrive`."""
         return await (await self.arrive(request, limit)).load()
 
     async def arrive(self, request: Request, limit: int) -> ArrivingBody:

@@ -6,6 +6,7 @@ It differs from plain hypercorn as follows:
 * Before a connection is closed, the client's remaining input is read for a moment, so that an early answer is not lost.
 * An answer sent before the body was read closes the connection, since the rest of the body would be taken for the next
   request.
+* TLS is Trio's, if there is a certificate: it changes while the port is open, and a handshake has a deadline.
 * Connections are accepted in our own loop (`listener.py`), with reserve descriptors, and give way to each other
   (`connection_limit.py`).
 * An exception on a connection ends only that connection (`http1_protocol.py`).
@@ -26,6 +27,7 @@ from quart import Response, request
 from quart_trio import QuartTrio
 
 from engine import config as settings
+from engine.edge.certificate import Certificate
 from engine.edge.listener import accept, listen
 from engine.http.client_connection import ClientConnection, ServerConfig
 from engine.http.control_requests import BY_OWNER
@@ -43,19 +45,25 @@ async def serve_http(
     stop: trio.Event,
     control: socket.socket | None = None,
     listener: trio.SocketListener | None = None,
+    certificate: Certificate | None = None,
+    connections: int | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` until `stop` is set, then return within about two seconds, whatever clients do.
 
     Callers on the listening socket `control` count as the engine's owner (`control_requests.py`). `listener` is a
-    socket from `listen`, opened here if it is None. `task_status` gets the list of URLs, with the real port for port 0.
-    Raises `ConfigError` if it cannot listen. Cancelled: connections are aborted.
+    socket from `listen`, opened here if it is None; with a `certificate` it speaks TLS. `connections` is the most at
+    once, where that is less than the descriptors allow. `task_status` gets the list of URLs, with the real port for
+    port 0. Raises `ConfigError` if it cannot listen. Cancelled: connections are aborted.
     """
     app.config["BODY_TIMEOUT"] = config.body_timeout
     app.config["MAX_CONTENT_LENGTH"] = config.max_body
     app.config["RESPONSE_TIMEOUT"] = None
     listener = listener or listen(config)
     options, owners = _options(config), _options(config)
+    options.certificate = certificate
+    if connections is not None:
+        options.crowd.most = min(options.crowd.most, connections)
     wrapped, context = ASGIWrapper(app), WorkerContext(None)
     lifespan = Lifespan(wrapped, options, {})
 
@@ -70,17 +78,17 @@ async def serve_http(
         around.start_soon(owners.incidents.run)
         await around.start(lifespan.handle_lifespan)
         await lifespan.wait_for_startup()
-        async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as serving:
             async with trio.open_nursery() as accepting:
-                await accepting.start(accept, listener, serve, options.crowd, connections)
+                await accepting.start(accept, listener, serve, options.crowd, serving)
                 if control is not None:
                     door = trio.SocketListener(trio.socket.from_stdlib_socket(control))
-                    await accepting.start(accept, door, serve_owner, owners.crowd, connections)
-                task_status.started([url_of(listener)])
+                    await accepting.start(accept, door, serve_owner, owners.crowd, serving)
+                task_status.started([url_of(listener, tls=certificate is not None)])
                 await stop.wait()
                 accepting.cancel_scope.cancel()
             await context.terminated.set()
-            connections.cancel_scope.deadline = trio.current_time() + GRACE
+            serving.cancel_scope.deadline = trio.current_time() + GRACE
         options.crowd.spare.close()
         owners.crowd.spare.close()
         await lifespan.wait_for_shutdown()
@@ -100,10 +108,10 @@ def _options(config: settings.Http) -> ServerConfig:
     return options
 
 
-def url_of(listener: trio.SocketListener) -> str:
+def url_of(listener: trio.SocketListener, *, tls: bool) -> str:
     """The URL of the API at this socket."""
     sock = listener.socket
-    return f"http://{repr_socket_addr(sock.family, sock.getsockname())}"
+    return f"{'https' if tls else 'http'}://{repr_socket_addr(sock.family, sock.getsockname())}"
 
 
 def install(app: QuartTrio) -> None:

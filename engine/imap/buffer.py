@@ -1,4 +1,4 @@
-"""The bytes received and not yet used: lines and counted runs are taken from the front.
+"""Buffers received bytes until they are used: lines and counted runs are taken from the front.
 
 No byte is scanned twice: the search for a line end continues where the last one stopped, and a literal is only counted.
 The buffer holds at most one limit plus one network read; more without a line end raises `ProtocolError`.

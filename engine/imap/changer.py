@@ -27,7 +27,7 @@ Made: TypeAlias = Callable[[Ranges], Command]
 """Makes a command for some UIDs."""
 
 UNMARKINGS = 3
-"""Most searches for others' marks before an EXPUNGE that would also remove their messages."""
+"""Maximum searches for others' marks before an EXPUNGE that would also remove their messages."""
 
 
 class Appended(msgspec.Struct, frozen=True):

@@ -104,7 +104,7 @@ def encode(command: Command, tag: str, unasked: int) -> list[list[Chunk]]:
 
 
 def unasked_limit(capabilities: Collection[str]) -> int:
-    """The most bytes of a literal that may be sent without a continuation request; -1: not even an empty one."""
+    """The maximum bytes of a literal that may be sent without a continuation request; -1: not even an empty one."""
     if "LITERAL+" in capabilities:
         return limits.UNASKED_LITERAL_BYTES
     if "LITERAL-" in capabilities or "IMAP4REV2" in capabilities:
@@ -156,7 +156,7 @@ def capability() -> Command:
 
 
 def noop() -> Command:
-    """NOOP: gives the server the occasion to report news."""
+    """NOOP: lets the server report news."""
     return Command(name="NOOP")
 
 

@@ -118,7 +118,7 @@ class ImapConnection(Dialogue):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the server can do, upper case: what it offers without what it is known to refuse."""
+        """The server's capabilities in upper case: those that it offers and is not known to refuse."""
         usable = self._refusals.usable(self._server)
         return usable if self._endpoint.imap4rev2 else usable - {"IMAP4REV2"}
 
@@ -319,7 +319,7 @@ class ImapConnection(Dialogue):
                 if not await self._receive_or_wake(trio.Event(), go_ahead):
                     break
         if protocol.completion is not None:
-            # The server refused IDLE or ended it by itself: to repeat it at once would only loop.
+            # The server refused IDLE or ended it of its own accord: repeating it at once would only loop.
             self._idles = False
             if not protocol.completion.ok:
                 self._taken("IDLE", protocol.completion)

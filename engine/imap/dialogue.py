@@ -77,7 +77,7 @@ class Dialogue:
                 self._check_bye()
 
     async def settle(self, seconds: float) -> bool:
-        """Read what is due of an answer, or the rest of one whose call was cancelled or timed out, within `seconds`.
+        """Read an answer that is due, or the rest of one whose call was cancelled or timed out, within `seconds`.
 
         Returns whether the dialogue is usable. It is not if the command was sent only in part.
         """

@@ -12,7 +12,7 @@ from engine.imap.nodes import Node, octets
 
 MEMBERS = 10
 _MADE_UP = (b"MISSING_MAILBOX", b"MISSING_DOMAIN", b"INVALID_ADDRESS", b".MISSING-HOST-NAME.", b".SYNTAX-ERROR.")
-"""What Dovecot and UW IMAP say in place of the half of an address that a header lacks. Nobody can be reached there."""
+"""What Dovecot and UW IMAP send for the half of an address that the header lacks. No mail can reach it."""
 
 
 class EnvelopeAddress(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class ImapEnvelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_envelope(node: Node) -> ImapEnvelope | None:
-    """The envelope in a tree; None if there is none. With other than ten members, it is read as far as possible."""
+    """The envelope in a tree; None if there is none. If it does not have ten members, it is read as far as possible."""
     if not isinstance(node, list) or not node:
         return None
     members = _aligned(node)

@@ -32,7 +32,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 
     `flags` are without `\\Recent`, which belongs to the session. `internal_date` is in seconds since 1970, `size` in
     octets. `sections` are by upper-case name (`1.2`, `HEADER.FIELDS (SUBJECT)`, empty for the whole message); `cut` are
-    those that arrived as a part, which a server may ignore being asked for. `labels` are Gmail's; `email_id` and
+    those that arrived in part, as requested; a server may ignore such a request. `labels` are Gmail's; `email_id` and
     `thread_id` come from RFC 8474 or from Gmail.
     """
 
@@ -54,7 +54,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def placeholder(self) -> bool:
-        """Whether it has no octets and dates from 1970: so Dovecot shows a message that another session just removed.
+        """Whether it has no octets and dates from 1970: as Dovecot shows a message that another session just removed.
 
         A message that exists can look like this too, though hardly ever. RFC 2180 section 4.1 allows such answers.
         """

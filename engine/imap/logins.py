@@ -23,9 +23,9 @@ from engine.imap.refusals import Refusals, Server
 from engine.imap.responses import StatusKind, StatusResponse
 
 PASSWORDS = 2
-"""Most refusals in one login that may have been about the password."""
+"""Maximum refusals in one login that may have been about the password."""
 DIALS = 3
-"""Most connections in one login: some servers hang up on a way that they do not support."""
+"""Maximum connections in one login: some servers hang up on a way that they do not support."""
 LOGIN = "LOGIN"
 """The name of the LOGIN command among the ways; mechanisms are named `AUTH=PLAIN` and so on."""
 TEMPORARY_CODES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "OVERQUOTA", "SERVERBUG", "THROTTLED"})

@@ -10,7 +10,7 @@
 5. Anything too dangerous to ignore raises `ProtocolError`: bytes after the reply to STARTTLS, a success before the
    command was complete, more than `limits`. The connection must then be closed.
 
-To call a method out of turn is a bug of ours and raises `RuntimeError`.
+Calling a method out of turn is a bug of ours and raises `RuntimeError`.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ class Protocol:
 
     @property
     def missing(self) -> int:
-        """Octets still missing of a literal that has begun."""
+        """How many octets of the current literal are still missing."""
         return self._tokenizer.missing
 
     @property

@@ -22,13 +22,13 @@ from engine.imap.uid_sets import Ranges, below, chunks, expanded, written
 FETCH_SECONDS = 300.0
 """Time limit for a FETCH or SEARCH that may concern many messages."""
 MESSAGES_AT_ONCE = 500
-"""Most messages in one FETCH if the server cannot say what changed."""
+"""Maximum messages in one FETCH if the server cannot say what changed."""
 CHANGEDSINCE = "CHANGEDSINCE"
 """Remembered apart from CONDSTORE, although part of it: SELECT may accept CONDSTORE while FETCH refuses this."""
 IDS = "message ids"
 """Remembered apart from X-GM-EXT-1 and OBJECTID, which mean more than these items of a FETCH."""
 UNSEEN = "parts unseen"
-"""Remembered of servers that refuse to tell a part which a message may not have."""
+"""Remembered for servers that refuse requests for a part that a message may not have."""
 DOWNLOAD_BYTES = 256 * 1024
 """Octets of a section that are requested at a time."""
 
@@ -91,7 +91,7 @@ class ImapReader(ImapConnection):
         return not self._refusals.refuses(self._server, UNSEEN)
 
     def refuses_unseen_parts(self) -> None:
-        """Remember that the server does not take that."""
+        """Remember that the server refuses that."""
         self._refusals.refused(self._server, UNSEEN)
 
     async def fetch_each(
@@ -225,7 +225,7 @@ class ImapReader(ImapConnection):
                 return
 
     async def _has(self, uid: int) -> bool:
-        """Whether there is such a message in the mailbox."""
+        """Whether the mailbox contains such a message."""
         return any(one.uid == uid for one in await self.fetch(((uid, uid),), ("UID",)))
 
 

@@ -17,7 +17,7 @@ Server: TypeAlias = tuple[str, frozenset[str]]
 """The unchanging words of its greeting, and its capabilities."""
 
 SERVERS = 16
-"""Most servers remembered for one account: one name may lead to several machines."""
+"""Maximum servers remembered for one account: one name may lead to several machines."""
 _REFUSED, _WORKED = 2, -1
 _PASSING = re.compile(r"\S*[0-9<\[]\S*|\S{24,}")
 """Words of a greeting that are times, ids or names of individual machines."""

@@ -75,7 +75,7 @@ class ImapSession(ImapChanger):
     async def list_with_status(self, items: Sequence[str]) -> tuple[list[Mailbox], dict[str, dict[str, int]]]:
         """Every mailbox, and the STATUS items of those that have any, by path.
 
-        One command if the server has LIST-STATUS (RFC 5819), else another one for each selectable mailbox.
+        This takes one command if the server has LIST-STATUS (RFC 5819), else one more for each selectable mailbox.
         """
         found, statuses = await self._list_with_status(items)
         if statuses is None:
@@ -221,8 +221,8 @@ class ImapSession(ImapChanger):
     ) -> tuple[Selected, Glance | None]:
         """`enter` for reading; where case 2 applies, fetch data items of some messages in the same round trip.
 
-        `numbers` makes the first and last sequence number of these from the number of messages. The glance is None if
-        nothing was fetched, or if the mailbox turns out to be another or to have other messages now. The FETCH goes
+        `numbers` returns the first and last sequence number of these, given the number of messages. The glance is None
+        if nothing was fetched, or if the mailbox turns out to be another or to have other messages now. The FETCH goes
         first, so that its numbers are those that the client knows (RFC 3501 section 5.5).
         """
         held = self.selection
@@ -281,6 +281,6 @@ class ImapSession(ImapChanger):
 
 
 def _told(completion: Completion, name: bytes) -> dict[str, int]:
-    """The STATUS items of a mailbox. A server may spell its name differently than in the list."""
+    """The STATUS items of a mailbox. The server may spell its name differently from the list."""
     told = [each for each in completion.data if isinstance(each, MailboxStatus)]
     return next((each.items for each in told if each.name == name), told[-1].items if told else {})

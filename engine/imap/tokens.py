@@ -46,7 +46,7 @@ _KINDS[:33] = bytes([_OTHER]) * 33
 for _first, _kind in zip(b'Nn"(){\x7f', (_NIL, _NIL, _QUOTED, _OPEN, _CLOSE, _OTHER, _OTHER), strict=True):
     _KINDS[_first] = _kind
 SHORT_LINE = 64 * 1024
-"""Most bytes of a line whose tokens are read all at once, which is faster; a longer line's could fill the memory."""
+"""Maximum bytes of a line whose tokens are read all at once, which is faster; a longer line's could fill the memory."""
 
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _WHOLE_LINE = re.compile(rb"\*[ \t]*+(?:OK|NO|BAD|BYE|PREAUTH|SEARCH)(?:[ \t]|\Z)", re.IGNORECASE)
@@ -83,7 +83,7 @@ class Tokenizer:
 
     @property
     def missing(self) -> int:
-        """Octets still missing of a literal that has begun."""
+        """How many octets of the current literal are still missing."""
         return 0 if self._literal is None else max(self._literal - len(self._buffer), 0)
 
     def feed(self, data: bytes) -> None:

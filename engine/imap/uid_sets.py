@@ -1,6 +1,6 @@
 """Sets of UIDs: as ranges on the wire, as arrays in memory.
 
-A server can name four thousand million UIDs in twelve bytes, so ranges are never expanded without a limit.
+A server can name four billion UIDs in twelve bytes, so ranges are never expanded without a limit.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def chunks(numbers: array[int], size: int) -> Iterator[array[int]]:
 
 
 def portions(numbers: Iterable[int], most: int, octets: int) -> Iterator[Ranges]:
-    """Rising numbers in sets of at most `most` numbers, each at most `octets` long as it is written."""
+    """Ascending numbers in sets of at most `most` numbers, each at most `octets` octets long when written."""
     portion: list[tuple[int, int]] = []
     count = length = 0
     for first, last in ranges(numbers):

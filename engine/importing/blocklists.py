@@ -1,4 +1,4 @@
-"""Blocklists: an item for each list. Those on it are skipped whoever sends to the list, as there."""
+"""Blocklists: an item for each list. As in EmailEngine, its recipients are skipped for every sender."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings, each by itself: one that cannot come costs no other."""
+"""Settings, each separately: one that cannot be imported affects no other."""
 
 from __future__ import annotations
 

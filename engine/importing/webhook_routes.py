@@ -34,7 +34,7 @@ _FOREIGN = "its {} is JavaScript: it is switched off until you set `filter` and 
 
 
 def plan(stored: Stored, to: Destination, most: int, secret: str | None) -> Iterator[Item]:
-    """An item for each route. `most` endpoints are allowed; `secret` signs there, and goes on signing here."""
+    """An item for each route. `most` endpoints are allowed; `secret` signs there, and continues to sign here."""
     there = {row.id: row for row in webhooks.every(to.db)}
     for entry in stored.routes:
         try:

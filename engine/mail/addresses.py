@@ -17,7 +17,7 @@ import re
 import msgspec
 
 LONGEST_ADDRESS = 254
-"""Most octets of an address: a path with its angle brackets has at most 256 (RFC 5321 §4.5.3.1.3)."""
+"""Maximum octets of an address: a path with its angle brackets has at most 256 (RFC 5321 §4.5.3.1.3)."""
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"

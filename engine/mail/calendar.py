@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 EVENTS = 20
-"""Most events read from one object."""
+"""Maximum events read from one object."""
 _CONTENT_LINE = re.compile(
     r'([A-Za-z0-9-]+)((?:;[A-Za-z0-9-]+=(?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)*):(.*)', re.S
 )

@@ -18,7 +18,7 @@ from functools import lru_cache
 from engine.mail.charset_labels import ASCII
 
 SAMPLE = 4096
-"""Most octets examined, which takes about a millisecond."""
+"""Maximum octets examined, which takes about a millisecond."""
 WESTERN = "windows-1252"
 _TOGETHER = re.compile(rb"[\x80-\xff]{2}")
 _ESCAPES = re.compile(rb"\x1b\$[@B]")

@@ -51,9 +51,9 @@ def decoded(data: bytes, label: str, *, cut: bool = False) -> str:
 
 
 def reversible(data: bytes, label: str) -> tuple[str, Callable[[str], bytes]] | None:
-    """`data` as text, and what makes the same octets of it again; None where that is not sure.
+    """`data` as text, and a function that encodes it to the same octets; None if no such function is certain.
 
-    An octet that the charset has no character for becomes a lone surrogate (as PEP 383 says).
+    An octet without a character in the charset becomes a lone surrogate (PEP 383).
     """
     name = encoding(label) or "utf-8"
     codec = "utf-8" if name == ASCII else _CODECS.get(name, name)

@@ -74,8 +74,8 @@ class Composed(msgspec.Struct, frozen=True):
     """A message ready to send: `header + CRLF + body`; the Sent copy is `header + bcc_header + CRLF + body`.
 
     `header` ends with the CRLF of its last field; `bcc_header` is b"" without Bcc. `smtputf8`: the local part of an
-    address, perhaps in Bcc, requires SMTPUTF8. `eight_bit`: an octet beyond ASCII requires 8BITMIME, which only a
-    message that came whole can do. `tail` is the end of the body if other messages share it (the same object).
+    address, perhaps in Bcc, requires SMTPUTF8. `eight_bit`: an octet beyond ASCII requires 8BITMIME; only a message
+    submitted whole can contain one. `tail` is the end of the body if other messages share it (the same object).
     """
 
     header: bytes
@@ -122,9 +122,9 @@ def content_of(
 ) -> Content:
     """Texts and attachments, which several messages may share; `parts` are those of `attached`.
 
-    `boundary` as for `compose`. `tails`: what follows the texts in messages with this boundary and these parts, by
-    whether they have HTML; the first of either kind adds it, the others take it. Raises `ValueError` for an invalid
-    boundary.
+    `boundary` as for `compose`. `tails` caches what follows the texts in messages with this boundary and these parts,
+    by whether they have HTML: the first message of each kind adds it, the others reuse it. Raises `ValueError` for an
+    invalid boundary.
     """
     if not _BOUNDARY.fullmatch(boundary):
         raise ValueError("illegal boundary")
@@ -151,7 +151,7 @@ def _up_to(last: MimePart, pieces: Iterator[tuple[MimePart, bytes]]) -> Iterator
 
 
 def _written(pieces: Iterable[bytes]) -> bytes:
-    """The pieces in one, with a line end; without a copy, which would have a large file in memory a third time."""
+    """The pieces joined, with a line end. Another copy would hold a large file in memory a third time."""
     body, last = BytesIO(), b""
     for piece in pieces:
         body.write(piece)

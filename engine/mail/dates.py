@@ -24,7 +24,7 @@ def read_date(raw: bytes) -> float | None:
 
 
 def _exists(day: int, hour: int, minute: int, second: int) -> bool:
-    """Whether a day can have this time; `mktime_tz` counts on into the next. 60 is a leap second."""
+    """Whether a day has this time (`mktime_tz` would carry into the next day). Second 60 is a leap second."""
     return 1 <= day <= 31 and 0 <= hour < 24 and 0 <= minute < 60 and 0 <= second <= 60
 
 

@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 _SECTION = re.compile(r"(.+?)\*([0-9]{1,3})?(\*)?")
 SHORT = 256
-"""Most bytes of a value whose decoded form is cached."""
+"""Maximum bytes of a value whose decoded form is cached."""
 _META = re.compile(rb"<meta[^>]{0,200}?charset[ =\t\"']{1,8}([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _META_BYTES = 1024
 """Octets at the beginning of a page in which it may name its charset (HTML, section 4.2.5.4)."""

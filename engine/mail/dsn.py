@@ -16,7 +16,7 @@ from engine.mail.header_reading import fields, raw_fields
 
 LONGEST = 65_536
 LONGEST_HEADER = 16_384
-"""Most octets read of the original's header, which appears in the event of every recipient."""
+"""Maximum octets read of the original's header, which appears in the event of every recipient."""
 RECIPIENTS = 1000
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _MESSAGE_ID = re.compile(r"<[^<>\s]+>")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _SIGNATURE = "-- "
-"""It ends in a blank, yet it is a line of its own (RFC 3676 section 4.3)."""
+"""It ends in a blank, but is a line of its own (RFC 3676 section 4.3)."""
 
 
 def unflowed(text: str, *, delete_blank: bool) -> str:

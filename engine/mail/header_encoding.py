@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 WORD_LENGTH = 75
-"""Most characters of an encoded word, including delimiters (RFC 2047 §2)."""
+"""Maximum characters of an encoded word, including delimiters (RFC 2047 §2)."""
 SHORTEST_WORD = 24
 """Characters that one character of four octets takes in either encoding, including delimiters."""
 

@@ -21,7 +21,7 @@ from engine.mail.header_encoding import SHORTEST_WORD, WORD_LENGTH, encoded_word
 LINE = 76
 """Column at which lines are folded: the limit with encoded words (RFC 2047 §2), below the 78 of RFC 5322 §2.1.1."""
 LONGEST_LINE = 998
-"""Most octets of a line without its CRLF (RFC 5322 §2.1.1)."""
+"""Maximum octets of a line without its CRLF (RFC 5322 §2.1.1)."""
 LONGEST_MESSAGE_ID = 996
 LONGEST_HEADER_NAME = 60
 
@@ -150,7 +150,7 @@ def _pieces(runs: list[str]) -> list[str]:
 
 
 def _first_room(name: str) -> int:
-    """The most characters of an encoded word next to the field's name; the full length if none fits there."""
+    """The maximum characters of an encoded word next to the field's name; the full length if none fits there."""
     room = LINE - len(name) - 2
     return min(room, WORD_LENGTH) if room >= SHORTEST_WORD else WORD_LENGTH
 

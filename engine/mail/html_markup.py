@@ -80,8 +80,8 @@ def characters(text: str) -> str:
 def attribute_characters(value: str) -> str:
     """Replace the character references in an attribute's value.
 
-    There, a name without its semicolon counts only before something else than letters, digits and "=", so that
-    `?a=1&copy=2` means what it says (WHATWG HTML section 13.2.5.73).
+    There, a name without its semicolon counts only if no letter, digit or "=" follows, so that `?a=1&copy=2` means what
+    it says (WHATWG HTML section 13.2.5.73).
     """
     return _REFERENCE.sub(_referred, value) if "&" in value else value
 

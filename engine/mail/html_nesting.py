@@ -15,11 +15,11 @@ from html import escape
 from engine.mail.html_markup import Tag, characters, pieces
 
 DEEPEST = 200
-"""Most elements inside each other."""
+"""Maximum elements inside each other."""
 TAGS = 100_000
-"""Most tags in all; later tags are left out, but not their text."""
+"""Maximum tags in all; later tags are left out, but not their text."""
 ATTRIBUTES = 100
-"""Most attributes of one element; with more it has none."""
+"""Maximum attributes of one element; with more it has none."""
 RUN = 4096
 """Characters after which a comment interrupts a text, since parsers take ever longer to append to a long one."""
 

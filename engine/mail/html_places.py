@@ -1,4 +1,4 @@
-"""Puts more HTML into the HTML of a message, which stays as it is around it."""
+"""Adds HTML to the HTML of a message without changing the rest."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Markdown as HTML: CommonMark with tables, strikethrough and links made of bare URLs; HTML in it is kept.
 
-Text of at most `LONGEST` characters is taken: markdown-it needs time that grows with the square of some odd texts.
+It accepts at most `LONGEST` characters, since markdown-it takes quadratic time for some odd texts.
 """
 
 from __future__ import annotations

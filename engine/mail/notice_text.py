@@ -20,7 +20,7 @@ from engine.mail.html_text import html_to_text
 from engine.mail.transfer import body_bytes
 
 LONGEST = 32_768
-"""Most characters of text that are read."""
+"""Maximum characters of text that are read."""
 LONGEST_LINE = 1000
 ORIGINALS = (
     "message/rfc822",

@@ -1,7 +1,7 @@
 """The preview text of a message: what lists of messages show beside the subject, hidden in the HTML itself.
 
-It goes right behind `<body>`, where a browser sees that tag: not in comments, scripts or attributes. HTML without one
-gets it behind its head, or its doctype, or at its beginning.
+It goes right after `<body>`, as a browser sees that tag: not one in a comment, script or attribute. HTML without one
+gets it after its head, or its doctype, or at its beginning.
 """
 
 from __future__ import annotations

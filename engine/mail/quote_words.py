@@ -22,7 +22,7 @@ class Words(NamedTuple):
 
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-"""In English, the only language here whose readers take numbers in different orders."""
+"""In English, the only language here whose readers disagree about the order of numbers in a date."""
 
 _TABLE = """
 en | {d} {mon} {y} at {time} | On {date}, {name} wrote: | Forwarded message | From | Date | Subject | To | Cc
@@ -59,7 +59,7 @@ _OTHER_NAMES = {"no": "nb", "nn": "nb", "zh-hant": "zh-tw", "zh-hk": "zh-tw", "z
 
 
 def words_of(locale: str) -> Words:
-    """The words for a locale (`de`, `pt-BR`, `zh_Hant_TW`); English where there are none."""
+    """The words for a locale (`de`, `pt-BR`, `zh_Hant_TW`); English if there are none."""
     parts = locale.lower().replace("_", "-").split("-")
     for name in ("-".join(parts[:2]), parts[0]):
         if (found := _WORDS.get(_OTHER_NAMES.get(name, name))) is not None:

@@ -1,9 +1,9 @@
-"""Quotes a message in another one, as text and as HTML: below what is new, under a line in the reader's language.
+"""Quotes a message in another one, as text and as HTML: below the new text, under a line in the reader's language.
 
 A reply names its author and date, and quotes (`>`, `<blockquote>`); a forward has a block of header fields, and the
-message as it is. Of the quoted HTML only what is harmless is taken (`web_safe`), well nested, so nothing of it reaches
-what is around it: neither styles nor scripts nor an end tag. Pictures that came with the message (`cid:`) stay, and the
-caller carries them along. Time is proportional to the length.
+message unchanged. Only the harmless part of the quoted HTML is used (`web_safe`), well nested, so no style, script or
+end tag in it affects what surrounds it. Pictures that came with the message (`cid:`) stay, and the caller attaches
+them. Time is proportional to the length.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from engine.mail.replying import Action, Original
 from engine.mail.web_safe import text_as_html, web_safe
 
 MOST_ADDRESSES = 50
-"""Most addresses of a field that are shown above a forwarded message."""
+"""Maximum addresses of a field that are shown above a forwarded message."""
 _BLOCKQUOTE = '<blockquote type="cite" style="margin:0 0 0 .8ex;border-left:1px solid #ccc;padding-left:1ex">'
 
 
 class Texts(NamedTuple):
-    """The texts of a message; empty for one that it has not."""
+    """The texts of a message; empty for one that it lacks."""
 
     plain: str
     html: str
 
 
 def quoted(original: Original, texts: Texts, action: Action, words: Words, zone: tzinfo) -> Texts:
-    """What is to stand below the new text, in both forms. `zone` is that of the dates shown."""
+    """What to put below the new text, in both forms. `zone` is that of the dates shown."""
     plain = (texts.plain if texts.plain.strip() else html_to_text(texts.html)).replace("\r\n", "\n").replace("\r", "\n")
     plain = plain.rstrip()
     html = web_safe(texts.html) if texts.html.strip() else text_as_html(plain)
@@ -49,7 +49,7 @@ def quoted(original: Original, texts: Texts, action: Action, words: Words, zone:
 
 
 def with_quoted(given: Texts, quote: Texts) -> Texts:
-    """The new texts with the quoted ones below. Where nothing new is said, both forms."""
+    """The new texts with the quoted ones below. If there are no new ones, both forms."""
     if not given.plain and not given.html:
         return quote
     return Texts(
@@ -59,7 +59,7 @@ def with_quoted(given: Texts, quote: Texts) -> Texts:
 
 
 def date_shown(seconds: float | None, words: Words, zone: tzinfo) -> str:
-    """A date in words; empty if there is none, or none that a calendar has."""
+    """A date in words; empty if there is none, or it cannot exist."""
     if seconds is None:
         return ""
     try:
@@ -72,14 +72,14 @@ def date_shown(seconds: float | None, words: Words, zone: tzinfo) -> str:
 
 
 def _wrote(original: Original, words: Words, zone: tzinfo) -> str:
-    """The line above what a reply quotes."""
+    """The line above the quote in a reply."""
     author = next(iter(original.shown_author or original.author), Address("?"))
     name, date = author.name or author.address, date_shown(original.date, words, zone)
     return words.wrote.format(date=date, name=name) if date else f"{name}:"
 
 
 def _rows(original: Original, words: Words, zone: tzinfo) -> list[tuple[str, str]]:
-    """The header fields above what a forward shows."""
+    """The header fields above a forwarded message."""
     rows = (
         (words.author, _addresses(original.shown_author or original.author)),
         (words.when, date_shown(original.date, words, zone)),

@@ -1,6 +1,6 @@
 """A whole message taken apart into header and body, as bytes: finding, removing and adding fields. It never raises.
 
-Line ends become CRLF; everything else stays as it is, whatever it is.
+Line ends become CRLF; everything else stays as it is, valid or not.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FIELD = re.compile(rb"[^\r\n]+\r\n(?:[ \t][^\r\n]*\r\n)*")
 
 
 def from_raw(raw: bytes, message_id: str, date: float) -> Composed:
-    """A message as it is, Bcc apart, with a Message-ID and a Date if it lacks them; `date` in seconds since 1970."""
+    """A message as it is, its Bcc apart, with Message-ID and Date added if missing; `date` in seconds since 1970."""
     header, body = _apart(raw if raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r") else _crlf(raw))
     fields = split_fields(header)
     hidden = [field for field in fields if name_of(field) == b"bcc"]
@@ -30,7 +30,7 @@ def from_raw(raw: bytes, message_id: str, date: float) -> Composed:
 
 
 def split_fields(header: bytes) -> list[bytes]:
-    """The fields of a header with CRLF line ends, each with its end; a line that is none counts as one."""
+    """The fields of a header with CRLF line ends, each with its end; a line that is no field counts as one."""
     return _FIELD.findall(header)
 
 
@@ -53,7 +53,7 @@ def with_fields(message: Composed, given: Composed, names: frozenset[bytes]) -> 
 
 
 def replaced(message: Composed, given: dict[bytes, list[bytes]]) -> Composed:
-    """The message with these fields, by name in lower case, where its first of that name stood, else at the end."""
+    """The message with these fields (by lower-case name), each in place of its first of that name, else at the end."""
     header: list[bytes] = []
     left = dict(given)
     for field in split_fields(message.header):

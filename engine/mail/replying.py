@@ -16,17 +16,17 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _BARE_ID = re.compile(r"[!-;=?A-~]{1,450}@[!-;=?A-~]{1,450}")
 """An id whose program forgot the brackets; other programs add them, too."""
 MOST_REFERENCES = 50
-"""Most ids in References; of more, the first and the last ones are kept (RFC 5537 section 3.4.4)."""
+"""Maximum ids in References; of more, the first and the last ones are kept (RFC 5537 section 3.4.4)."""
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
     """The original. `references` and `in_reply_to` are these fields, undecoded.
 
-    `reply_to` is its author where it has no such field. `mail_reply_to` and `mail_followup_to` are the fields of these
+    `reply_to` is its author if it has no such field. `mail_reply_to` and `mail_followup_to` are the fields of these
     names, in which an author says who gets a reply and who a reply to all. `date` is in seconds since 1970.
 
-    These are addresses that can be sent to; `shown_author`, `shown_to` and `shown_cc` are the fields as they stand, to
-    be shown: what stands there may be no address.
+    These are addresses that can be sent to; `shown_author`, `shown_to` and `shown_cc` are the fields as written, for
+    display: they may contain no address at all.
     """
 
     subject: str = ""
@@ -53,7 +53,7 @@ class Recipients(NamedTuple):
 
 
 class Own:
-    """The addresses of an account, which no reply goes to; `me+anything@x` is the same as `me@x` (RFC 5233)."""
+    """The addresses of an account, to which no reply goes; `me+anything@x` is the same as `me@x` (RFC 5233)."""
 
     def __init__(self, addresses: Iterable[str]) -> None:
         self._addresses = frozenset(each.lower() for each in addresses)
@@ -85,9 +85,9 @@ def following_ids(original: Original, action: Action) -> tuple[tuple[str, str], 
 
 
 def recipients(original: Original, action: Action, own: Own) -> Recipients:
-    """Who gets a reply or a reply to all; nobody gets a forward by itself.
+    """Who gets a reply or a reply to all; a forward has no recipients of its own.
 
-    A reply to a message of one's own goes to those who got that one.
+    A reply to one's own message goes to that message's recipients.
     """
     if action == "forward":
         return Recipients((), ())
@@ -104,7 +104,7 @@ def recipients(original: Original, action: Action, own: Own) -> Recipients:
 
 
 def joined(given: Sequence[Address], more: Sequence[Address], besides: Collection[Address] = ()) -> tuple[Address, ...]:
-    """The addresses that are given, then those of `more` that are neither among them nor among `besides`."""
+    """The given addresses, then those of `more` that are neither among them nor in `besides`."""
     known = {each.address.lower() for each in (*given, *besides)}
     return (*given, *(each for each in _once(more) if each.address.lower() not in known))
 

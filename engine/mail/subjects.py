@@ -1,4 +1,4 @@
-"""The subject of a reply or a forward: one prefix, and none where the original has one, in any language."""
+"""The subject of a reply or a forward: one prefix, unless the original has one already, in any language."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FORWARD = (
 """The same for a forward."""
 _COUNT = r"(?:\[\d{1,4}\]|\(\d{1,4}\)|\^\d{1,4})?"
 _TAGS = r"(?:\[[^\[\]]{1,80}\]\s*+)*+"
-"""What a mailing list puts before all of it."""
+"""What a mailing list puts before the whole subject."""
 
 
 def _begins_with(words: str) -> re.Pattern[str]:

@@ -16,7 +16,7 @@ IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 """Encodings that change nothing."""
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
 _LINE = 998
-"""Most octets of an incomplete line that are held back; a longer line is decoded as it arrives."""
+"""Maximum octets of an incomplete line that are held back; a longer line is decoded as it arrives."""
 
 
 class Decoder:

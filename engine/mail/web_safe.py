@@ -18,7 +18,7 @@ import nh3
 from engine.mail.html_nesting import ELEMENTS, nested
 
 LONGEST = 8 * 1024 * 1024
-"""Most characters of HTML that are read; the rest is left out."""
+"""Maximum characters of HTML that are read; the rest is left out."""
 _EVERYWHERE = frozenset({"align", "bgcolor", "dir", "height", "lang", "style", "title", "valign", "width"})
 _OF_ELEMENT = {
     "a": {"href"},

@@ -1,10 +1,10 @@
 """Changes the HTML texts of a whole message, and nothing else: every other octet stays where it is. Pure.
 
-1. Only texts that a mail program shows are changed: no attachment, no attached message, nothing below
-   multipart/signed or multipart/encrypted. A message with a signature in its header (DKIM, ARC) stays as a whole.
-2. A text goes back in the charset and the transfer encoding in which it came. One that would not come back as the same
-   octets if nothing were changed in it stays as it is.
-3. A line that gets longer than SMTP can carry has its part encoded as quoted-printable; only then a field changes.
+1. Only texts that a mail program shows are changed: no attachment, no attached message, nothing below multipart/signed
+   or multipart/encrypted. A message with a signature in its header (DKIM, ARC) is not changed at all.
+2. A text goes back in the charset and the transfer encoding in which it came. A text that would not yield the same
+   octets again without any change is left alone.
+3. If a line becomes longer than SMTP can carry, its part is encoded as quoted-printable; only then does a field change.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def may_have_html(message: Composed) -> bool:
 def with_html(message: Composed, change: Change) -> Composed:
     """The message with its HTML texts as `change` returns them, called in their order; the same if nothing changes.
 
-    Takes time in proportion to the message. It never raises by itself.
+    Time is proportional to the length of the message. It raises only what `change` raises.
     """
     if is_signed(message):
         return message

@@ -19,6 +19,7 @@ from prometheus_client import ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from engine.accounts.registry import Registry
+from engine.edge.certificate import Certificate
 from engine.events.journal import Journal
 from engine.http.call_counts import CallCounts
 from engine.http.readiness import unready
@@ -63,6 +64,7 @@ class Sources(NamedTuple):
     refreshes: RefreshCounts
     calls: CallCounts
     streams: SharedLimit
+    certificates: Mapping[str, Certificate]
     door: Door | None
     stopping: trio.Event
 
@@ -116,6 +118,9 @@ class Metrics:
         families.histogram(
             "mailbox_engine_http_request_seconds", [((each.method, each.route), each.seconds) for each in asked]
         )
+        if at.certificates:
+            ends = {(port,): each.ends for port, each in at.certificates.items()}
+            families.add("mailbox_engine_certificate_ends_seconds", ends)
         families.add("mailbox_engine_streams", at.streams.taken)
         states = Counter(account.status.state for account in at.registry.every())
         families.add("imap_connections", {(state.value,): states[state] for state in AccountState})
@@ -203,7 +208,9 @@ def _add_stored(families: Families, stored: Figures, now: float) -> None:
             ("interrupted",): stored.interrupted,
         },
     )
-    families.add("mailbox_engine_store_bytes", {("journal",): stored.journal, ("log",): stored.log})
+    families.add(
+        "mailbox_engine_store_bytes", {("journal",): stored.journal, ("log",): stored.log, ("spool",): stored.spool}
+    )
     families.add("mailbox_engine_disk_free_bytes", stored.free)
 
 

@@ -19,10 +19,10 @@ from contextlib import ExitStack
 import trio
 
 from engine.config import Msa
+from engine.edge.certificate import Certificate
 from engine.edge.connection_limit import ConnectionLimit
 from engine.edge.listener import accept, listen_at
 from engine.edge.wrong_tokens import source_of
-from engine.msa.certificate import Certificate
 from engine.msa.handover import HandOver
 from engine.msa.logins import Logins
 from engine.msa.reception import Reception
@@ -41,9 +41,9 @@ TURN_AWAY = 1.0
 class Listeners:
     """The listening sockets: for STARTTLS, and for TLS from the first octet if `msa.tls_port` is set."""
 
-    def __init__(self, config: Msa) -> None:
-        """Raises `ConfigError` if a socket cannot be opened or the certificate cannot be read."""
-        self.certificate = Certificate(config.cert, config.key) if config.cert else None
+    def __init__(self, config: Msa, certificate: Certificate | None) -> None:
+        """Raises `ConfigError` if a socket cannot be opened."""
+        self.certificate = certificate
         self.plain = listen_at(config.host, config.port, "msa.port", WRITE_SECONDS)
         self.tls = listen_at(config.host, config.tls_port, "msa.tls_port", WRITE_SECONDS) if config.tls_port else None
 

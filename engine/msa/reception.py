@@ -119,7 +119,7 @@ class Reception:
             self._file = None
 
     def _longest_line(self, content: bytes) -> int:
-        """Octets of the longest line so far that ends, or goes on, in `content`."""
+        """Octets of the longest line so far that ends, or continues, in `content`."""
         first, *others = content.split(b"\r\n")
         longest = max(self._line + len(first), max(map(len, others), default=0))
         self._line = len(others[-1]) if others else self._line + len(first)

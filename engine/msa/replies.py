@@ -7,7 +7,7 @@ from typing import Final
 from engine.errors import EngineError, Problem, StorageFull
 
 LONGEST: Final = 480
-"""Most characters of a reply: its line has at most 512 octets (RFC 5321 section 4.5.3.1.5)."""
+"""Maximum characters of a reply: its line has at most 512 octets (RFC 5321 section 4.5.3.1.5)."""
 
 _CODES: Final = {
     400: "554 5.6.0",

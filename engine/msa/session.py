@@ -22,10 +22,10 @@ import msgspec
 import trio
 
 from engine.config import Msa
+from engine.edge.certificate import Certificate
 from engine.edge.transfer_rate import TransferRate
 from engine.errors import EngineError, Problem
 from engine.mail.addresses import parse_address
-from engine.msa.certificate import Certificate
 from engine.msa.handover import HandOver
 from engine.msa.logins import Login, Logins
 from engine.msa.reception import Reception

@@ -19,9 +19,9 @@ from engine.oauth.providers import Endpoints
 from engine.oauth.service_account_errors import fault_of
 
 LONGEST_TOKEN = 32_768
-"""Most characters of a token; Microsoft's have about 2,500, or several times that if they list many groups."""
+"""Maximum characters of a token; Microsoft's have about 2,500, or several times that if they list many groups."""
 LONGEST_TEXT = 500
-"""Most characters stored of an error description."""
+"""Maximum characters stored of an error description."""
 LONGEST_LIFE = 10 * 366 * 86_400.0
 
 

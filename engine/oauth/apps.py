@@ -6,6 +6,8 @@ provider's entry leaves open is filled in here: Microsoft's cloud and tenant, th
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import msgspec
 
 from engine.oauth.providers import CLOUDS, PROVIDERS, Cloud, Endpoints, Provider, ProviderId, Server
@@ -52,6 +54,12 @@ class App(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
         return PROVIDERS[self.provider]
 
     @property
+    def called(self) -> str:
+        """What those who sign in know the provider by."""
+        url = self.endpoints.authorize or self.endpoints.issuer
+        return urlsplit(url).hostname or self.of.name if self.provider == "oidc" and url else self.of.name
+
+    @property
     def signs_in(self) -> bool:
         """Whether users sign in; otherwise it is a service app with access to all mailboxes."""
         return self.of.grant == "authorization_code"
@@ -80,8 +88,17 @@ def known_endpoints(app: App) -> Endpoints:
     )
 
 
+_ABOUT_THE_USER = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
+"""Scopes of OpenID Connect Core 1.0 (sections 5.4 and 11), none of which opens a mailbox."""
+
+
 def mail_scopes(app: App) -> tuple[str, ...]:
-    """The scopes required for reading or sending mail, as far as the app requests them."""
+    """The scopes required for reading or sending mail, as far as the app requests them.
+
+    Where the provider's entry names none, they are the app's own.
+    """
+    if not app.of.mail_scopes:
+        return tuple(scope for scope in app.extra_scopes if scope.lower() not in _ABOUT_THE_USER)
     filled = tuple(scope.format_map(CLOUDS[app.cloud]) for scope in app.of.mail_scopes)
     return tuple(scope for scope in filled if not _skipped(scope, app))
 

@@ -38,11 +38,13 @@ def service_key(text: str) -> RSAPrivateKey:
     return key
 
 
-def assertion(key: RSAPrivateKey, issuer: str, subject: str, scopes: tuple[str, ...], audience: str, now: float) -> str:
-    """A JWT signed with RS256 in which `issuer` asks for a token of `subject`."""
+def assertion(
+    key: RSAPrivateKey, issuer: str, subject: str | None, scopes: tuple[str, ...], audience: str, now: float
+) -> str:
+    """A JWT signed with RS256 in which `issuer` asks for a token of `subject`; None: for one of its own."""
     claims = {
         "iss": issuer,
-        "sub": subject,
+        **({} if subject is None else {"sub": subject}),
         "scope": " ".join(scopes),
         "aud": audience,
         "iat": int(now),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -172,7 +173,11 @@ def _text(members: Mapping[str, Any], names: tuple[str, ...], longest: int) -> s
         value = members.get(name)
         if value is None or value == "":
             continue
-        if not isinstance(value, str) or len(value) > longest or any(ord(each) < 32 for each in value):
+        if (
+            not isinstance(value, str)
+            or len(value) > longest
+            or any(unicodedata.category(each) == "Cc" for each in value)
+        ):
             raise ValueError(f"holds a {name} that cannot be used")
         return value
     return None

@@ -23,6 +23,10 @@ from engine.oauth.providers import Endpoints
 
 LIFETIME = 3600.0
 """Seconds within which the callback must arrive."""
+REMEMBERED = 86_400.0
+"""Seconds for which a sign-in and its browser are remembered, so that a callback that comes too late is told why."""
+LONGEST_CLAIM = 256
+"""Most characters of an address or a name that a provider says; a registration may have no longer one."""
 CLOCK_SKEW = 300.0
 """Seconds by which an issuer's clock may differ from ours."""
 
@@ -135,7 +139,7 @@ def check_granted(app: App, tokens: Tokens) -> None:
     if missing:
         raise CallbackRefused(
             "missing_scope",
-            f"{app.of.name} was not allowed to give access to the mail ({', '.join(missing)}). Sign in again and leave "
+            f"{app.called} was not allowed to give access to the mail ({', '.join(missing)}). Sign in again and leave "
             "every box ticked.",
         )
 
@@ -148,7 +152,7 @@ def check_lasting(app: App, tokens: Tokens) -> None:
     if tokens.refresh_token is None and tokens.expires_in is not None:
         raise CallbackRefused(
             "missing_scope",
-            f"{app.of.name} gave access for {_length(tokens.expires_in)} only (no refresh token). The operator of this "
+            f"{app.called} gave access for {_length(tokens.expires_in)} only (no refresh token). The operator of this "
             "service has the app ask for lasting access, mostly by the scope offline_access",
         )
 
@@ -178,12 +182,18 @@ def checked_claims(app: App, tokens: Tokens, pending: Pending, now: float) -> di
 def identity_of(app: App, claims: Mapping[str, Any]) -> Identity:
     """Who signed in, from the claims of an id token or a userinfo endpoint."""
     names = ("preferred_username", "email", "upn") if app.provider.startswith("outlook") else _USER_MEMBERS
-    user = next((value for name in names if isinstance(value := claims.get(name), str) and "@" in value), None)
-    name = next((value for name in _NAME_MEMBERS if isinstance(value := claims.get(name), str) and value), None)
-    if claims.get("email_verified") is False and user == claims.get("email"):
+    user = next((value for each in names if "@" in (value := _line(claims.get(each)))), None)
+    name = next((value for each in _NAME_MEMBERS if (value := _line(claims.get(each)))), None)
+    if claims.get("email_verified") is False and user == _line(claims.get("email")):
         # An unverified address may be another person's; the mail server decides by the token anyway.
         user = None
-    return Identity(user=user and user.strip(), name=name)
+    return Identity(user=user, name=name)
+
+
+def _line(value: object) -> str:
+    """A claim that may stand in a login and in a header; empty for another one."""
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    return text if text.isprintable() and len(text) <= LONGEST_CLAIM else ""
 
 
 _USER_MEMBERS = ("email", "default_email", "preferred_username", "upn")

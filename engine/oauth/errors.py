@@ -249,7 +249,7 @@ def hint_of(
         return f"{found} {_BY_TROUBLE[trouble]}"
     if provider == "gmail" and trouble is Trouble.GRANT_GONE:
         return _GOOGLE_SESSION if subtype in ("invalid_rapt", "rapt_required") else _GOOGLE_GONE
-    if provider == "gmailService" and trouble is not Trouble.PASSING:
+    if provider == "gmailService" and trouble is not Trouble.PASSING and error != "invalid_scope":
         return _GOOGLE_SERVICE
     by_error = _BY_ERROR.get((error or "").strip().lower()) if trouble is Trouble.APP_BROKEN else None
     return by_error or _BY_TROUBLE[trouble]

@@ -32,7 +32,7 @@ from engine.world import Dial
 SECONDS = 20.0
 LONGEST = 256 * 1024
 AT_ONCE = 8
-"""Most simultaneous requests to one server, a host with a port; the others wait, so that a restart does not
+"""Maximum simultaneous requests to one server, a host with a port; the others wait, so that a restart does not
 refresh all tokens at once."""
 TURN_SECONDS = 60.0
 """Longest wait for one's turn. A request that waits longer is not sent, so that no answer with a token is lost."""

@@ -15,6 +15,8 @@
    *Passing*: the refresh is repeated after 30 s, doubling to at most 10 minutes, or when the provider says, each
    account at its own time; logins that want a token meanwhile get the error at once. Open connections stay open.
    A changed app, proxy or local address ends the wait.
+6. An access token that was given without a refresh token has no successor: it is used until it expires or is refused,
+   and then the grant is gone.
 """
 
 from __future__ import annotations
@@ -43,10 +45,10 @@ from engine.store.writer import Store, Tx
 from engine.world import World
 
 REFRESH_SECONDS = 2 * (TURN_SECONDS + SECONDS) + 30.0
-"""Most seconds that a refresh and its commits may take: more than its two requests can. To cut one short could lose a
+"""Maximum seconds for a refresh and its commits: more than its two requests can take. Cutting one short could lose a
 refresh token."""
 FINISH_SECONDS = 4.0
-"""Most seconds that a refresh under way may still take when the engine stops."""
+"""Maximum seconds that a refresh under way may still take when the engine stops."""
 LOOK_AGAIN = 300.0
 """Seconds after which to check the wall clock again, since it may have been set."""
 _LOST = (
@@ -153,7 +155,7 @@ class Keeper:
             self._wanted.set()
 
     async def moves(self) -> None:
-        """Return once something may have changed: someone has signed in, or a refresh was attempted."""
+        """Return once something may have changed: the owner has signed in, or a refresh was attempted."""
         await self._changed.wait()
 
     async def recovers(self, error: TokenError) -> None:
@@ -240,7 +242,9 @@ class Keeper:
 
     def _token(self) -> Token | None:
         grant = self._grant
-        if grant.access_token is None or not grant.usable_at(self._world.now()):
+        now = self._world.now()
+        usable = now < grant.expires if self._is_lone() and grant.expires is not None else grant.usable_at(now)
+        if grant.access_token is None or not usable:
             return None
         return Token(grant.user, grant.access_token, grant.expires)
 
@@ -252,8 +256,17 @@ class Keeper:
         return self._forced or self._is_late() or grant.access_token is None or unfinished
 
     def _is_late(self) -> bool:
-        at = self._grant.refresh_at()
+        at = self._refresh_at()
         return at is not None and self._world.now() >= at
+
+    def _refresh_at(self) -> float | None:
+        """When the access token is due; None: once it is refused."""
+        return self._grant.expires if self._is_lone() else self._grant.refresh_at()
+
+    def _is_lone(self) -> bool:
+        """Whether no other token can follow the access token, so that it serves to its last second."""
+        app = self._app.app
+        return self._grant.refresh_token is None and (app is None or app.signs_in)
 
     def _next(self) -> float:
         """When to check again, by Trio's clock."""
@@ -262,7 +275,7 @@ class Keeper:
         now = trio.current_time()
         if self._is_due():
             return max(now, self._rest_ends(), now + self._app.wait())
-        at = self._grant.refresh_at()
+        at = self._refresh_at()
         return now + min(LOOK_AGAIN, math.inf if at is None else max(0.0, at - self._world.now()))
 
     def _resting(self) -> TokenError | None:

@@ -47,7 +47,7 @@ FAULTS = (
         f"a new JSON key {_CONSOLE} and set it on the app as serviceKey.",
     ),
     _fault(
-        r"account not found|service account .*(?:disabled|deleted)|disabled_client",
+        r"account not found|oauth client was not found|service account .*(?:disabled|deleted)|disabled_client",
         "app",
         f"Google knows no such service account, or it is disabled: check serviceClientEmail {_CONSOLE}.",
     ),

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import msgspec
 
 from engine.errors import DamagedSecret
-from engine.oauth.authorization import LIFETIME, CallbackRefused, Pending
+from engine.oauth.authorization import REMEMBERED, CallbackRefused, Pending
 from engine.store import sign_ins
 from engine.store.sign_ins import SignInRow
 from engine.store.vault import Vault
@@ -37,6 +37,17 @@ class SignIn(msgspec.Struct, frozen=True):
     used: bool = False
 
 
+class OtherBrowser(CallbackRefused):
+    """The callback came from a browser that did not begin `sign_in`, which stays valid."""
+
+    def __init__(self, sign_in: SignIn) -> None:
+        super().__init__(
+            "invalid_state",
+            f"This sign-in was begun in another browser, or in one that keeps no cookies. {_BEGIN} in this browser",
+        )
+        self.sign_in = sign_in
+
+
 class SignIns:
     """All sign-ins under way."""
 
@@ -56,25 +67,22 @@ class SignIns:
         """Store a sign-in; `form` is the nonce of its link. Raises what `Store.admit` raises."""
         text = msgspec.json.encode(SignIn(pending, data, sig, _hashed(browser))).decode()
         sealed = self._vault.seal("", sign_ins.FIELD, text)
-        row = SignInRow(sign_ins.hashed(pending.state), form, sealed, pending.began + LIFETIME, 0)
+        row = SignInRow(sign_ins.hashed(pending.state), form, sealed, pending.began + REMEMBERED, 0)
         await self._store.admit(lambda tx: sign_ins.add(tx, row, self._world.now()))
 
     def find(self, state: str, browser: str) -> SignIn:
-        """The sign-in with this `state`, used or not. Raises `CallbackRefused` if this browser did not begin it."""
+        """The sign-in with this `state`, used or not. Raises `OtherBrowser`, and `CallbackRefused` if it is unknown."""
         row = sign_ins.get(self._store.reader, state, self._world.now())
         if row is None:
             raise CallbackRefused(
-                "invalid_state", f"This sign-in is not known here, or it took longer than an hour. {_BEGIN}"
+                "invalid_state", f"This sign-in is not known here, or it took longer than a day. {_BEGIN}"
             )
         try:
             found = msgspec.json.decode(self._vault.open("", sign_ins.FIELD, row.record), type=SignIn)
         except (DamagedSecret, msgspec.DecodeError) as error:
             raise CallbackRefused("invalid_state", f"This sign-in can no longer be read. {_BEGIN}") from error
         if not hmac.compare_digest(found.browser, _hashed(browser)):
-            raise CallbackRefused(
-                "invalid_state",
-                f"This sign-in was begun in another browser, or in one that keeps no cookies. {_BEGIN} in this browser",
-            )
+            raise OtherBrowser(found)
         return msgspec.structs.replace(found, used=bool(row.used))
 
     async def take(self, state: str) -> None:

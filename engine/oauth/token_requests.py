@@ -25,6 +25,7 @@ from engine.oauth.assertions import assertion, service_key
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.http_client import AnswerLost, HttpAnswer, Wire
 from engine.oauth.providers import Endpoints
+from engine.oauth.unanswered import hint_of_unanswered
 from engine.retry_after import seconds as retry_after_seconds
 from engine.world import World
 
@@ -34,7 +35,7 @@ STALE_SECONDS = 600.0
 """Seconds for which it still counts where it could not be read again: otherwise each request to a provider that is
 down would be three, and could take longer than its time."""
 LONGEST_RESPONSE = 2000
-"""Most characters of an answer that are stored for display."""
+"""Maximum characters of an answer that are stored for display."""
 _MASK = "******"
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -105,11 +106,14 @@ class TokenRequests:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         return await self.refreshes.note(app, self._ask(app, form, secrets=(refresh_token,)))
 
-    async def for_itself(self, app: App, user: str) -> Tokens:
-        """A token with which a service app accesses the mailbox of `user`. Raises `TokenError`."""
+    async def for_itself(self, app: App, user: str | None) -> Tokens:
+        """A token with which a service app accesses the mailbox of `user`; None: its own, which opens none.
+
+        Raises `TokenError`.
+        """
         return await self.refreshes.note(app, self._for_itself(app, user))
 
-    async def _for_itself(self, app: App, user: str) -> Tokens:
+    async def _for_itself(self, app: App, user: str | None) -> Tokens:
         if app.of.grant == "client_credentials":
             return await self._ask(app, {"grant_type": "client_credentials", "scope": " ".join(scopes(app))})
         endpoints = await self.endpoints(app)
@@ -193,9 +197,7 @@ class TokenRequests:
             return form, {}
         way = app.of.client_login
         if way is None:
-            ways: tuple[str, ...] = ()
-            if app.endpoints.issuer is not None:
-                ways = (await self._discover(app, app.endpoints.issuer)).ways
+            ways = await self._login_ways(app)
             way = "basic" if not ways or "client_secret_basic" in ways else "post"
         if not app.client_secret:
             return {**form, "client_id": app.client_id}, {}
@@ -203,6 +205,18 @@ class TokenRequests:
             return {**form, "client_id": app.client_id, "client_secret": app.client_secret}, {}
         login = f"{quote_plus(app.client_id)}:{quote_plus(app.client_secret)}"
         return form, {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+
+    async def _login_ways(self, app: App) -> tuple[str, ...]:
+        """How the issuer wants the client to log in; empty if it does not say."""
+        issuer = app.endpoints.issuer
+        if issuer is None:
+            return ()
+        try:
+            return (await self._discover(app, issuer)).ways
+        except TokenError:
+            if app.endpoints.token is None:
+                raise
+            return ()  # the app names its endpoints, so that it needs no discovery
 
     async def _discover(self, app: App, issuer: str) -> _Discovered:
         known = self._discovered.get(issuer)
@@ -260,7 +274,7 @@ def _unanswered(error: NetworkError | ProtocolError) -> TokenError:
         Trouble.PASSING,
         str(error),
         error=error.code if isinstance(error, NetworkError) else "EPROTOCOL",
-        hint="The provider cannot be reached; the engine asks again by itself.",
+        hint=hint_of_unanswered(error),
     )
 
 

@@ -29,7 +29,7 @@ from engine.proxies.proxy import (
 )
 
 MAX_HEAD = 8192
-"""Most octets of all heads in an HTTP proxy's answer, including interim ones (1xx)."""
+"""Maximum octets of all heads in an HTTP proxy's answer, including interim ones (1xx)."""
 
 _SOCKS5_REPLIES = {
     1: (TARGET_UNREACHED, "a general failure"),

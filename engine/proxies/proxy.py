@@ -43,7 +43,7 @@ _LABEL = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?![0-9]+\.?\Z){_LABEL}\.?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST = 255
-"""Most octets of a user and of a password in SOCKS5 (RFC 1929 section 2)."""
+"""Maximum octets of a user and of a password in SOCKS5 (RFC 1929 section 2)."""
 
 SCHEMES = "must be a valid uri with a scheme matching the http|https|socks|socks4|socks4a|socks5|socks5h pattern"
 

@@ -17,7 +17,7 @@ REACH_SECONDS = 10.0
 HANDSHAKE_SECONDS = 15.0
 """How long the handshake may take; together with `REACH_SECONDS`, less than the time limit of a mail server."""
 ADDRESSES = 4
-"""Most addresses of the target to request from a proxy, one after another, if it cannot connect to one."""
+"""Maximum addresses of the target to request from a proxy, one after another, if it cannot connect to one."""
 
 
 async def through(

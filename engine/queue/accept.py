@@ -2,9 +2,9 @@
 
 The messages of a request, their recipients and their bodies become durable together or not at all; a body too large for
 the journal, and the end of one that several messages share, is synced to the spool before the commit that names it.
-Once committed, each message is on its lane's
-agenda, even if the client has disconnected. The idempotency key is part of that commit, so the second of two requests
-with the same key finds the first one's messages, however close together they are.
+Once they are committed, each message is on its lane's agenda, even if the client has disconnected. The idempotency key
+is part of that commit, so the second of two requests with the same key finds the first one's messages, however close
+together they are.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Suppressed(NamedTuple):
 class Incoming(NamedTuple):
     """A message to take: who gets it, what is sent, and what is to happen afterwards.
 
-    `spooled` is the file in the spool that has the body already, which then is not in `content`; taking the message
-    takes the file, and removes it if the message is not queued. Those in `suppressed` are
-    not in `recipients`, unless they are sent to anyway.
+    `spooled` names a file in the spool that already holds the body, which `content` then lacks; taking the message
+    takes over the file, and removes it if the message is not queued. Those in `suppressed` are not in `recipients`,
+    unless the message is sent to them anyway.
     """
 
     message: Message

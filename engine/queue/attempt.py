@@ -36,7 +36,7 @@ CRASHES = 2
 """Crashed attempts after which a message is given up: the fault is in the message, or in us."""
 
 GIVE_UP_AT_ONCE = 100
-"""Most messages given up in one commit, so that other commits do not wait long."""
+"""Maximum messages given up in one commit, so that other commits do not wait long."""
 
 
 class Withdrawn(EngineError):
@@ -115,7 +115,7 @@ class Attempts:
         self._began = world.now()
         self._clock = self._began - trio.current_time()
         self.verdicts: Counter[Kind] = Counter()
-        """Attempts recorded, by what came of them."""
+        """Attempts recorded, by result."""
 
     def _stepped(self) -> float:
         """Seconds by which the wall clock was set ahead since the start; messages do not age by them."""
@@ -204,7 +204,7 @@ class Attempts:
 
         def change(tx: Tx) -> tuple[Judgement, CurrentAttempt | None]:
             if free:
-                messages.allow_tries(tx, attempt.message.id, attempt.message.attempts_max)
+                messages.allow_attempts(tx, attempt.message.id, attempt.message.attempts_max)
             judgement = self._end(tx, attempt, verdicts, overall, now, retry_at, report)
             return judgement, self._begin(tx, *following, now) if following is not None else None
 
@@ -242,7 +242,7 @@ class Attempts:
             _count(tx, attempt, 0)
             states = [each.state for each in messages.recipients(tx, message.id)]
             due = self._recorder.due_again(tx, message, states, still_due)
-            if messages.undo_try(tx, message.id, message_state(states), due, message.interruptions):
+            if messages.undo_attempt(tx, message.id, message_state(states), due, message.interruptions):
                 attempts.undo(tx, message.id, message.attempts_made)
                 if due is not None:
                     self._recorder.due(tx, message, due)
@@ -345,7 +345,7 @@ class Attempts:
 
     def _begin(self, tx: Tx, number: int, due: float, now: float) -> CurrentAttempt | None:
         message = messages.get(tx, number)
-        if message is None or message.next_at != due or not messages.begin_try(tx, number, due):
+        if message is None or message.next_at != due or not messages.begin_attempt(tx, number, due):
             return None
         message.attempts_made += 1
         recipients = messages.recipients(tx, number)
@@ -353,11 +353,11 @@ class Attempts:
         evidence = unknown and self._recorder.evidence(tx, message)
         spent = message.attempts_made > message.attempts_max
         # The message is due, even if the wall clock has been set back since.
-        tried = doubt.to_try(message, recipients, now=max(now, due), evidence=evidence)
+        tried = doubt.addresses_due(message, recipients, now=max(now, due), evidence=evidence)
         if spent or not tried:
             # Only doubts are left, and no evidence cleared them up in time.
             message.attempts_made -= 1
-            messages.undo_try(tx, number, message.state, None, message.interruptions)
+            messages.undo_attempt(tx, number, message.state, None, message.interruptions)
             self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
             return None
         attempts.begin(tx, number, now)

@@ -46,7 +46,7 @@ def due(
     return min(moments, default=None)
 
 
-def to_try(message: Message, recipients: Iterable[Recipient], *, now: float, evidence: bool) -> list[str]:
+def addresses_due(message: Message, recipients: Iterable[Recipient], *, now: float, evidence: bool) -> list[str]:
     """The addresses to include in an attempt that begins `now`.
 
     Those waiting, and those in doubt if `onDoubt` is `resend` and no more evidence is awaited.

@@ -382,7 +382,7 @@ class Lane:
             await self._hang_up()
 
     def _needs_login(self, overall: Verdict) -> bool:
-        """Whether the token that a session was logged in with is not good any more."""
+        """Whether the token that the session was logged in with is no longer valid."""
         has_tokens = self._session_server is not None and self._session_server.tokens is not None
         return has_tokens and overall.kind is Kind.LOGIN_REFUSED
 
@@ -418,7 +418,7 @@ class Lane:
         await self._attempts.give_up_overdue(self._id, verdict)
 
     async def _lacks_token(self) -> bool:
-        """Whether the lane must wait for a token, so that no attempt is begun which could not log in."""
+        """Whether the lane must wait for a token, since an attempt could not log in."""
         tokens = self._server.tokens if self._server is not None else None
         logged_in = self._session is not None and self._session.usable
         if tokens is None or logged_in or not (self._may_send() and self._agenda.is_due()):
@@ -429,7 +429,7 @@ class Lane:
         return True
 
     async def _without_token(self, attempt: CurrentAttempt, verdict: Verdict) -> None:
-        """Have the lane wait until there is a token to log in with. The message at hand is as it was before."""
+        """Make the lane wait until there is a token to log in with. The current message stays as it was."""
         await self._attempts.take_back(attempt)
         await self._wait_for_token(verdict, attempt.trace, attempt.message)
 
@@ -463,7 +463,7 @@ class Lane:
         return self._session, False
 
     def _way_of(self, message: Message) -> OutgoingServer:
-        """The lane's server; another object for a message that goes its own way, a new one where that is its own."""
+        """The lane's server, or another object if the message goes another way."""
         assert self._server is not None
         server = self._server
         if server.by is not None and (message.has_own_way or self._id.gateway):

@@ -3,7 +3,7 @@
 After a refused login the lane waits by the retry schedule, at most an hour, however many messages are due: providers
 lock an account after repeated failed logins. It dials an unreachable server sooner, after at most 5 minutes, and a
 silent one soonest, after at most 40 seconds: dialling a dead path costs the server nothing, and mail must go within a
-minute of the path's return. Without an access token to log in with, it waits to be told of one. Any reply past the
+minute of the path's return. Without an access token to log in with, it waits until told of one. Any reply past the
 login, and any change of the account, ends the wait.
 """
 
@@ -57,7 +57,8 @@ class LaneBackoff:
     def tried(self, verdict: Verdict, now: float, wall: float, next_attempt: float | None) -> bool:
         """Note how an attempt ended; return whether the lane must wait.
 
-        `next_attempt`: seconds until the message is due again. Unless a login was refused, the wait is no longer.
+        `next_attempt`: seconds until the message is due again. Unless a login was refused, the wait is not longer than
+        that.
         """
         if verdict.kind is Kind.ACCEPTED or verdict.stage not in BEFORE_ANY_MESSAGE:
             self.end()

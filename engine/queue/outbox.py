@@ -148,7 +148,7 @@ class Outbox:
         if message.state is State.IN_DOUBT:
             messages.choose_on_doubt(tx, message.id, OnDoubt.RESEND)
             if message.attempts_made >= message.attempts_max:
-                messages.allow_tries(tx, message.id, message.attempts_made + 1)
+                messages.allow_attempts(tx, message.id, message.attempts_made + 1)
         state = message_state(each.state for each in recipients)
         messages.settle(tx, message.id, state=state, next_at=at, doubt_since=None, ended=None)
 

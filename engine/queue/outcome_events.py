@@ -126,7 +126,7 @@ def _failure(message: Message, unsent: Sequence[Recipient], verdict: Verdict) ->
 
 
 def _through(message: Message) -> dict[str, str]:
-    """The gateway by which it goes, if there is one."""
+    """The gateway that the message goes through, if any."""
     return {} if message.gateway is None else {"gateway": message.gateway}
 
 

@@ -1,4 +1,4 @@
-"""How an account's mail leaves: its SMTP server, the way there, and what is logged in with."""
+"""How an account's mail leaves: its SMTP server, the route there, and the login."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Connect = Callable[[SmtpEndpoint], Awaitable[SmtpSession]]
 
 
 class TokenLogins(Protocol):
-    """Logs in with access tokens, which come and go. `error`: why there was none when one was wanted last."""
+    """Logs in with access tokens, which expire. `error`: why there was none when one was last needed."""
 
     error: TokenError | None
 
@@ -32,7 +32,7 @@ class TokenLogins(Protocol):
         """A session made by `connect`, with a token in the endpoint. Raises `DeliveryError`, at `Stage.TOKEN` too."""
 
     def lacking(self) -> Verdict | None:
-        """Why no login is possible now, if that is known without a request; None: one may be."""
+        """Why no login is possible now, if that is known without a request; None: it may be possible."""
 
     async def recovers(self) -> None:
         """Return once a token may be available again, after a `DeliveryError` at `Stage.TOKEN`."""
@@ -67,7 +67,7 @@ class OutgoingServer(msgspec.Struct, frozen=True):
 
     @property
     def via(self) -> Via:
-        """The proxy's host and port, if there is a proxy."""
+        """The proxy's host and port; None without one."""
         return self.route.via
 
 

@@ -90,7 +90,7 @@ def _take_back(tx: Tx, recorder: Recorder, message: Message, recipients: list[Re
             extra={"account": message.account, "queueId": message.queue_id},
         )
         attempts.undo(tx, message.id, message.attempts_made)
-        messages.undo_try(tx, message.id, State.HELD, None, interruptions)
+        messages.undo_attempt(tx, message.id, State.HELD, None, interruptions)
         for each in recipients:
             if each.state in (State.QUEUED, State.DEFERRED):
                 messages.set_recipient(
@@ -101,12 +101,12 @@ def _take_back(tx: Tx, recorder: Recorder, message: Message, recipients: list[Re
     states = [each.state for each in recipients]
     due = recorder.due_again(tx, message, states, at)
     attempts.undo(tx, message.id, message.attempts_made)
-    messages.undo_try(tx, message.id, message_state(states), due, interruptions)
+    messages.undo_attempt(tx, message.id, message_state(states), due, interruptions)
 
 
 def _doubt(tx: Tx, recorder: Recorder, message: Message, recipients: list[Recipient], now: float) -> None:
     evidence = recorder.evidence(tx, message)
-    verdicts = dict.fromkeys(doubt.to_try(message, recipients, now=now, evidence=evidence), INTERRUPTED)
+    verdicts = dict.fromkeys(doubt.addresses_due(message, recipients, now=now, evidence=evidence), INTERRUPTED)
     judgement = judge(message, recipients, verdicts, INTERRUPTED, now=now, retry_at=now, evidence=evidence)
     recorder.end_attempt(tx, message, judgement, now)
     attempts.end(tx, message.id, message.attempts_made, now, b'{"outcome":"doubt","interrupted":true}')

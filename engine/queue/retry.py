@@ -16,12 +16,12 @@ def delay(schedule: Sequence[float], failed: int, jitter: float, chance: float) 
 
 
 def longest(schedule: Sequence[float], failed: int, jitter: float) -> float:
-    """The most seconds that `delay` can return."""
+    """The maximum seconds that `delay` can return."""
     return schedule[min(max(failed, 1), len(schedule)) - 1] * (1 + jitter)
 
 
 def horizon(schedule: Sequence[float], attempts: int, jitter: float) -> float:
-    """The most seconds that `attempts` attempts can spread over; at least the first wait.
+    """The maximum seconds that `attempts` attempts can spread over; at least the first wait.
 
     A message waits this long if its account cannot send at all, even if it makes no attempt of its own.
     """

@@ -180,7 +180,7 @@ class Schedule:
         agenda.add(message, due, account, scheduled=scheduled)
 
     def pause(self, account: str, paused: bool) -> None:
-        """Leave an account's messages on the agendas of gateways, or no longer; wake the lanes concerned."""
+        """Pause an account's messages on the agendas of gateways, or resume them; wake the lanes concerned."""
         (self._paused.add if paused else self._paused.discard)(account)
         self.of(account).poke()
         for agenda in self._gateways.values():
@@ -192,7 +192,7 @@ class Schedule:
             agenda.poke()
 
     def forget(self, account: str) -> None:
-        """Drop a removed account's agenda. What gateways have of it goes when it is taken."""
+        """Drop a removed account's agenda. Its messages on the agendas of gateways go when they are taken."""
         self._agendas.pop(account, None)
         self._paused.discard(account)
 

@@ -16,7 +16,7 @@ import msgspec
 
 DELIMITER = "/"
 REMOVED = 10_000
-"""Most removals that a folder remembers."""
+"""Maximum removals that a folder remembers."""
 SPECIAL_USE = {"INBOX": None, "Sent": "\\Sent", "Drafts": "\\Drafts", "Trash": "\\Trash", "Junk": "\\Junk"}
 
 
@@ -37,7 +37,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     caught_bytes: int = 33_554_432
     """For the messages that people look at, to any address."""
     log_entries: int = 10_000
-    """Most deliveries, and most messages to the outside, that are remembered."""
+    """Maximum deliveries, and maximum messages to the outside, that are remembered."""
 
 
 class SandboxRefusal(Exception):

@@ -15,11 +15,11 @@ import msgspec
 from engine.errors import ProtocolError
 
 LINE_LIMIT: Final = 65_536
-"""Most bytes of all lines of one command, without literals."""
+"""Maximum bytes of all lines of one command, without literals."""
 LITERAL_LIMIT: Final = 65_536
-"""Most bytes of all literals of a command other than APPEND."""
+"""Maximum bytes of all literals of a command other than APPEND."""
 MAX_DEPTH: Final = 20
-"""Most levels of nested lists."""
+"""Maximum levels of nested lists."""
 
 _LITERAL = re.compile(rb"\{([0-9]{1,12})(\+?)\}$")
 _APPEND = re.compile(rb"[^ ]+ APPEND ", re.IGNORECASE)
@@ -59,7 +59,7 @@ class ImapInput:
 
     def __init__(self) -> None:
         self.append_limit = LITERAL_LIMIT
-        """Most bytes of a message in APPEND; to be raised once the client has logged in."""
+        """Maximum bytes of a message in APPEND; to be raised once the client has logged in."""
         self._buffer = bytearray()
         self._parts: list[bytes] = []
         self._line_bytes = 0

@@ -21,7 +21,7 @@ CODE_SECONDS: Final = 60.0
 WRONG_SECRET: Final = "wrong"
 EVERY_MAILBOX: Final = "*"
 KEPT: Final = 10_000
-"""Most families and codes that are kept; the oldest are dropped."""
+"""Maximum families and codes that are kept; the oldest are dropped."""
 
 
 class OAuthRefused(Exception):
@@ -104,7 +104,7 @@ class OAuthProvider:
         self.faults: deque[Fault] = deque()
         """Faults of the next requests to the token endpoint, one each."""
         self.outage: Fault | None = None
-        """What befalls every one of them that `faults` leaves alone."""
+        """The fault of every request that `faults` does not cover."""
         self.requests = 0
         """Requests to the token endpoint, refused ones too."""
         self.refreshes = 0
@@ -178,7 +178,7 @@ class OAuthProvider:
             raise OAuthRefused("invalid_client", "the client is unknown or its secret is wrong", 401)
 
     def expire(self, token: str) -> None:
-        """An access token is good no more, whatever was said of it."""
+        """Make an access token invalid, whatever lifetime was announced."""
         family, generation, _ = self._access[token]
         self._access[token] = (family, generation, self._world.now())
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.delivery_reports import DsnAsked
 from engine.schema.fields import IpOrNone, ProxyUrl, Request
 from engine.schema.messages import CommandHeaders
-from engine.schema.submit import CopyPath, Envelope, FileCopy, Gateway, OnDoubt, SendAt
+from engine.schema.submit import CopyPath, DeliveryAttempts, Envelope, FileCopy, Gateway, OnDoubt, SendAt
 
 
 class DraftSubmit(Request, frozen=True, kw_only=True):
@@ -24,13 +24,7 @@ class DraftSubmit(Request, frozen=True, kw_only=True):
         Meta(description="The SMTP envelope. Absent: it follows from the draft's own addresses."),
     ] = UNSET
     send_at: SendAt = UNSET
-    delivery_attempts: Annotated[
-        Annotated[int, Meta(ge=0, le=1000)] | UnsetType,
-        Meta(
-            description="The maximum number of attempts; 0 means 1. Absent: the setting `deliveryAttempts`, or "
-            "`retry.attempts`."
-        ),
-    ] = UNSET
+    delivery_attempts: DeliveryAttempts = UNSET
     on_doubt: Annotated[
         OnDoubt | UnsetType, Meta(description="As in a submission. Absent: `queue.on_doubt` of config.toml.")
     ] = UNSET

@@ -58,6 +58,8 @@ _IN_DOUBT = Annotated[
         "did not break there."
     ),
 ]
+_ERROR_CODE = Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EENVELOPE"])]
+_SMTP_RESPONSE = Annotated[str | UnsetType, Meta(description="The server's line. Absent: there was no reply.")]
 _REJECTED = Annotated[tuple[RecipientReply, ...], Meta(description="The recipients that the server refused for good.")]
 
 
@@ -135,12 +137,8 @@ class MessageDeliveryError(Response, frozen=True, kw_only=True):
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
     message_id: _MESSAGE_ID
     error: Annotated[str, Meta(description="What happened.")]
-    error_code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EENVELOPE"])] = (
-        UNSET
-    )
-    smtp_response: Annotated[str | UnsetType, Meta(description="The server's line. Absent: there was no reply.")] = (
-        UNSET
-    )
+    error_code: _ERROR_CODE = UNSET
+    smtp_response: _SMTP_RESPONSE = UNSET
     smtp_response_code: Annotated[int | UnsetType, Meta(description="The reply code.", examples=[451])] = UNSET
     smtp_command: Annotated[
         str | UnsetType, Meta(description="The SMTP command that failed.", examples=["RCPT TO"])
@@ -160,12 +158,8 @@ class MessageFailed(Response, frozen=True, kw_only=True):
     network_routing: _ROUTING = None
     gateway: _GATEWAY = UNSET
     envelope: Annotated[EnvelopeShown, Meta(description="The SMTP envelope.")]
-    error_code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EENVELOPE"])] = (
-        UNSET
-    )
-    smtp_response: Annotated[str | UnsetType, Meta(description="The server's line. Absent: there was no reply.")] = (
-        UNSET
-    )
+    error_code: _ERROR_CODE = UNSET
+    smtp_response: _SMTP_RESPONSE = UNSET
     smtp_response_code: Annotated[int | UnsetType, Meta(description="The reply code.", examples=[550])] = UNSET
     attempts_made: Annotated[int, Meta(description="The number of attempts made.")]
     rejected: _REJECTED = ()

@@ -17,11 +17,11 @@ from msgspec import Meta, Struct, UnsetType
 MAX_TEXT = 5 * 1024 * 1024
 """The longest `text` and `html`, in characters."""
 MAX_RECIPIENTS = 1_000
-"""The most entries in one of `to`, `cc`, `bcc`, `replyTo`, `envelope.to`."""
+"""The maximum entries in one of `to`, `cc`, `bcc`, `replyTo`, `envelope.to`."""
 MAX_ATTACHMENTS = 1_000
 MAX_HEADERS = 1_000
 MAX_MERGE = 1_000
-"""The most entries of `mailMerge`."""
+"""The maximum entries of `mailMerge`."""
 
 
 class Check(StrEnum):
@@ -29,6 +29,8 @@ class Check(StrEnum):
 
     LINE = "line"
     """No CR, LF or NUL."""
+    LOGIN = "login"
+    """No control characters: they divide the members of a login (RFC 7628 section 3.1)."""
     ACCOUNT = "account"
     """A line; surrounding blanks are dropped; something is left."""
     EMAIL = "email"
@@ -127,7 +129,8 @@ Filled256 = Annotated[Line, Meta(min_length=1, max_length=256)]
 FieldName = Annotated[str, Meta(min_length=1, max_length=200, extra={"check": Check.HEADER_NAME})]
 MailboxPath = Annotated[Line, Meta(min_length=1, max_length=1024)]
 Secret = Annotated[Line, Meta(max_length=256)]
-AccessToken = Annotated[Line, Meta(min_length=1, max_length=16384)]
+LoginUser = Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.LOGIN})]
+AccessToken = Annotated[str, Meta(min_length=1, max_length=16384, extra={"check": Check.LOGIN})]
 Email = Annotated[str, Meta(min_length=1, extra={"check": Check.EMAIL}, extra_json_schema={"format": "email"})]
 Hostname = Annotated[
     str, Meta(min_length=1, max_length=255, extra={"check": Check.HOSTNAME}, examples=["mail.example.com"])

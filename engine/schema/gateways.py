@@ -17,7 +17,8 @@ GatewayId = Annotated[str, Meta(min_length=1, max_length=256, description="The g
 """A gateway in a path."""
 _Id = Annotated[str, Meta(description="The gateway's id.", examples=[_ID])]
 _Name = Annotated[Filled256, Meta(description="Your name for it.", examples=["My relay"])]
-_Login = Annotated[Line, Meta(max_length=1024)]
+_User = Annotated[str, Meta(max_length=1024, extra={"check": Check.LOGIN})]
+_Password = Annotated[Line, Meta(max_length=1024)]
 _TLS = "What TLS connections require. Absent: the certificate must be trusted and name the server."
 _SECURE = "`true`: TLS from the first byte. `false`: STARTTLS if the server offers it."
 _LAST_ERROR = "Why nothing can be sent through it. `null`: it works, as far as the engine knows."
@@ -48,8 +49,8 @@ class GatewayCreate(Request, frozen=True, kw_only=True):
     host: Annotated[Hostname, Meta(description=_HOST)]
     port: Annotated[Port, Meta(description=_PORT, examples=[465])]
     secure: Annotated[bool, Meta(description=_SECURE + " Absent: `false`.")] = False
-    user: Annotated[_Login | None, Meta(description="The user name. `null` or absent: do not log in.")] = None
-    password: Annotated[_Login | None, Meta(description="The password; sealed. `null` or absent: none.")] = (
+    user: Annotated[_User | None, Meta(description="The user name. `null` or absent: do not log in.")] = None
+    password: Annotated[_Password | None, Meta(description="The password; sealed. `null` or absent: none.")] = (
         msgspec.field(name="pass", default=None)
     )
     tls: Annotated[Tls | UnsetType, Meta(description=_TLS)] = UNSET
@@ -65,10 +66,10 @@ class GatewayUpdate(Request, frozen=True, kw_only=True):
     port: Annotated[Port | UnsetType, Meta(description=_PORT + " Absent: unchanged.", examples=[465])] = UNSET
     secure: Annotated[bool | UnsetType, Meta(description=_SECURE + " Absent: unchanged.")] = UNSET
     user: Annotated[
-        _Login | UnsetType | None, Meta(description="The user name. `null`: do not log in. Absent: unchanged.")
+        _User | UnsetType | None, Meta(description="The user name. `null`: do not log in. Absent: unchanged.")
     ] = UNSET
     password: Annotated[
-        _Login | UnsetType | None,
+        _Password | UnsetType | None,
         Meta(description="The password; a masked one (`******`) is refused. `null`: none. Absent: unchanged."),
     ] = msgspec.field(name="pass", default=UNSET)
     tls: Annotated[Tls | UnsetType, Meta(description="What TLS connections require. Absent: unchanged.")] = UNSET

@@ -35,7 +35,7 @@ PEER_METRICS = (
         _UNTYPED,
         ("method", "statusCode", "route"),
         "Requests answered, by operation (`route` is its path with the variables in braces) and status. Both `method` "
-        "and `route` are empty for paths that do not exist.",
+        "and `route` are empty where no operation was found: 404, 405, 426.",
     ),
     Metric("events", _UNTYPED, ("event",), "Events added to the journal, by name."),
     Metric("imap_connections", _GAUGE, ("status",), "Accounts, by `state`."),
@@ -79,7 +79,12 @@ OWN_METRICS = (
         (),
         "1 if the figures of the store could be read for this scrape; if 0, they are absent.",
     ),
-    Metric("mailbox_engine_store_bytes", _GAUGE, ("file",), "Octets of the `journal` and of its write-ahead `log`."),
+    Metric(
+        "mailbox_engine_store_bytes",
+        _GAUGE,
+        ("file",),
+        "Octets of the `journal`, of its write-ahead `log`, and of the bodies in the `spool`.",
+    ),
     Metric("mailbox_engine_disk_free_bytes", _GAUGE, (), "Octets that the disk of the data folder has left."),
     Metric(
         "mailbox_engine_commit_seconds",
@@ -148,6 +153,12 @@ OWN_METRICS = (
         _HISTOGRAM,
         ("method", "route"),
         "Seconds from the head of a request until its answer began, by operation.",
+    ),
+    Metric(
+        "mailbox_engine_certificate_ends_seconds",
+        _GAUGE,
+        ("port",),
+        "When the certificate of a port ends, in seconds since 1970: `http` or `msa`. Absent without one.",
     ),
     Metric("mailbox_engine_streams", _GAUGE, (), "Open streams: websockets, server-sent events, long polls."),
     Metric(

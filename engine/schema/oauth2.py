@@ -53,6 +53,8 @@ _Authority = Annotated[str, Meta(min_length=1, max_length=1024, extra={"check": 
 _Described = Annotated[Line, Meta(max_length=1024)]
 _Unused = Annotated[str, Meta(max_length=512)] | Off | None
 
+_NOT_SET = (UNSET, None)
+
 _NAME = "Your name for the app."
 _DESCRIPTION = "What the app is for, in your words."
 _TITLE = "The text of its button in the sign-in form. Absent: the provider's name."
@@ -76,7 +78,7 @@ _SERVICE_KEY = (
     "Google service account: its private key in PEM form, or the whole JSON key file; sealed, and never shown. Absent: "
     "none."
 )
-_EXTRA = "Scopes to request besides the usual ones. Absent: none."
+_EXTRA = "Scopes beside the usual ones. `oidc`: those for mail; a sign-in without one of them is refused. Absent: none."
 _SKIP = "Usual scopes not to request, in full or by their last part (`SMTP.Send`). Absent: none."
 _PROJECT = "Google: the project's id; stored, but not used. Absent: none."
 _WORKSPACE = "Google: whether only Workspace accounts may sign in."
@@ -101,7 +103,7 @@ class AppServer(Request, frozen=True, kw_only=True):
 
 
 class OAuthAppCreate(Request, frozen=True, kw_only=True):
-    """An app to create."""
+    """An app to create. `null` is the same as absent, wherever a member may be absent."""
 
     EXAMPLE = {
         "name": "Gmail, customers",
@@ -114,86 +116,89 @@ class OAuthAppCreate(Request, frozen=True, kw_only=True):
 
     name: Annotated[Annotated[Line256, Meta(min_length=1)], Meta(description=_NAME, examples=["Gmail, customers"])]
     provider: Annotated[Provider, Meta(description="The provider of the app; it cannot be changed.")]
-    description: Annotated[_Described, Meta(description=_DESCRIPTION)] = ""
-    title: Annotated[Line256, Meta(description=_TITLE)] = ""
+    description: Annotated[_Described | None, Meta(description=_DESCRIPTION)] = ""
+    title: Annotated[Line256 | None, Meta(description=_TITLE)] = ""
     enabled: Annotated[bool, Meta(description=_ENABLED)] = False
-    client_id: Annotated[Line256 | UnsetType, Meta(description=_CLIENT_ID)] = UNSET
-    client_secret: Annotated[_Secret | UnsetType, Meta(description=_CLIENT_SECRET)] = UNSET
+    client_id: Annotated[Line256 | UnsetType | None, Meta(description=_CLIENT_ID)] = UNSET
+    client_secret: Annotated[_Secret | UnsetType | None, Meta(description=_CLIENT_SECRET)] = UNSET
     client_secret_expires: Annotated[Instant | UnsetType | None, Meta(description=_EXPIRES)] = UNSET
     base_scopes: Annotated[BaseScopes, Meta(description="Only `imap` is supported.")] = "imap"
     pub_sub_app: Annotated[_Unused, Meta(description=_NO_PUBSUB)] = None
-    extra_scopes: Annotated[_Scopes, Meta(description=_EXTRA)] = ()
-    skip_scopes: Annotated[_Scopes, Meta(description=_SKIP)] = ()
-    service_client: Annotated[Line256 | UnsetType, Meta(description=_SERVICE_CLIENT)] = UNSET
-    service_client_email: Annotated[Email | UnsetType, Meta(description=_SERVICE_EMAIL)] = UNSET
-    service_key: Annotated[_Key | UnsetType, Meta(description=_SERVICE_KEY)] = UNSET
+    extra_scopes: Annotated[_Scopes | None, Meta(description=_EXTRA)] = ()
+    skip_scopes: Annotated[_Scopes | None, Meta(description=_SKIP)] = ()
+    service_client: Annotated[Line256 | UnsetType | None, Meta(description=_SERVICE_CLIENT)] = UNSET
+    service_client_email: Annotated[Email | UnsetType | None, Meta(description=_SERVICE_EMAIL)] = UNSET
+    service_key: Annotated[_Key | UnsetType | None, Meta(description=_SERVICE_KEY)] = UNSET
     auth_method: Annotated[
         Literal["serviceKey", "externalAccount"], Meta(description="Only `serviceKey` is supported.")
     ] = "serviceKey"
     external_account: Annotated[
-        Annotated[str, Meta(max_length=65_536)] | UnsetType,
+        Annotated[str, Meta(max_length=65_536)] | UnsetType | None,
         Meta(description="Not supported: use `serviceKey`. Absent: none."),
     ] = UNSET
     google_project_id: Annotated[Line256 | Off | None, Meta(description=_PROJECT)] = None
     google_workspace_accounts: Annotated[bool, Meta(description=_WORKSPACE)] = False
     google_topic_name: Annotated[_Unused, Meta(description=_NO_PUBSUB)] = None
     google_subscription_name: Annotated[_Unused, Meta(description=_NO_PUBSUB)] = None
-    authority: Annotated[_Authority | UnsetType, Meta(description=_AUTHORITY)] = UNSET
-    cloud: Annotated[Cloud, Meta(description=_CLOUD)] = "global"
+    authority: Annotated[_Authority | UnsetType | None, Meta(description=_AUTHORITY)] = UNSET
+    cloud: Annotated[Cloud | None, Meta(description=_CLOUD)] = "global"
     redirect_url: Annotated[
-        WebUrl | UnsetType, Meta(description=_REDIRECT, examples=["https://mail.example.com/oauth"])
+        WebUrl | UnsetType | None, Meta(description=_REDIRECT, examples=["https://mail.example.com/oauth"])
     ] = UNSET
-    issuer: Annotated[WebUrl | UnsetType, Meta(description=_ISSUER)] = UNSET
-    authorization_url: Annotated[WebUrl | UnsetType, Meta(description=_AUTHORIZATION_URL)] = UNSET
-    token_url: Annotated[WebUrl | UnsetType, Meta(description=_TOKEN_URL)] = UNSET
-    userinfo_url: Annotated[WebUrl | UnsetType, Meta(description=_USERINFO_URL)] = UNSET
-    revocation_url: Annotated[WebUrl | UnsetType, Meta(description=_REVOCATION_URL)] = UNSET
-    imap: Annotated[AppServer | UnsetType, Meta(description=_IMAP)] = UNSET
-    smtp: Annotated[AppServer | UnsetType, Meta(description=_SMTP)] = UNSET
+    issuer: Annotated[WebUrl | UnsetType | None, Meta(description=_ISSUER)] = UNSET
+    authorization_url: Annotated[WebUrl | UnsetType | None, Meta(description=_AUTHORIZATION_URL)] = UNSET
+    token_url: Annotated[WebUrl | UnsetType | None, Meta(description=_TOKEN_URL)] = UNSET
+    userinfo_url: Annotated[WebUrl | UnsetType | None, Meta(description=_USERINFO_URL)] = UNSET
+    revocation_url: Annotated[WebUrl | UnsetType | None, Meta(description=_REVOCATION_URL)] = UNSET
+    imap: Annotated[AppServer | UnsetType | None, Meta(description=_IMAP)] = UNSET
+    smtp: Annotated[AppServer | UnsetType | None, Meta(description=_SMTP)] = UNSET
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
         """What each provider needs, and what is not supported."""
         provider = get("provider")
         for name in NEEDED.get(provider, ()) if isinstance(provider, str) else ():
-            if get(name) in (UNSET, ""):
+            if get(name) in (*_NOT_SET, ""):
                 yield on_the_wire(name), "is required"
-        if provider == "oidc" and get("issuer") is UNSET:
+        if provider == "oidc" and get("issuer") in _NOT_SET:
             for name in ("authorization_url", "token_url"):
-                if get(name) is UNSET:
+                if get(name) in _NOT_SET:
                     yield on_the_wire(name), "is required without issuer"
         if provider == "outlookService" and get("authority") in ("common", "organizations", "consumers"):
             yield "authority", "must be the tenant's id or domain"
         if get("base_scopes") in ("api", "pubsub"):
             yield "baseScopes", "must be imap: the engine reads accounts over IMAP, not through the provider's own API"
-        if get("auth_method") == "externalAccount" or get("external_account") is not UNSET:
+        if get("auth_method") == "externalAccount" or get("external_account") not in _NOT_SET:
             yield "externalAccount", "is not supported: use serviceKey"
         yield from _unsupported(get)
 
 
 class OAuthAppUpdate(Request, frozen=True, kw_only=True):
-    """A change of an app. Absent members stay as they are. Accounts that waited for the app try again at once."""
+    """A change of an app. Absent members stay as they are; `null` makes one absent that an app may lack.
+
+    Accounts that waited for the app try again at once.
+    """
 
     name: Annotated[Annotated[Line256, Meta(min_length=1)] | UnsetType, Meta(description=_NAME)] = UNSET
-    description: Annotated[_Described | UnsetType, Meta(description=_DESCRIPTION)] = UNSET
-    title: Annotated[Line256 | UnsetType, Meta(description=_TITLE)] = UNSET
+    description: Annotated[_Described | UnsetType | None, Meta(description=_DESCRIPTION)] = UNSET
+    title: Annotated[Line256 | UnsetType | None, Meta(description=_TITLE)] = UNSET
     enabled: Annotated[bool | UnsetType, Meta(description=_ENABLED)] = UNSET
     client_id: Annotated[Line256 | Off | UnsetType | None, Meta(description=_CLIENT_ID)] = UNSET
-    client_secret: Annotated[_Secret | UnsetType, Meta(description=_CLIENT_SECRET)] = UNSET
+    client_secret: Annotated[_Secret | UnsetType | None, Meta(description=_CLIENT_SECRET)] = UNSET
     client_secret_expires: Annotated[Instant | UnsetType | None, Meta(description=_EXPIRES)] = UNSET
     pub_sub_app: Annotated[_Unused, Meta(description=_NO_PUBSUB)] = None
-    extra_scopes: Annotated[_Scopes | UnsetType, Meta(description=_EXTRA)] = UNSET
-    skip_scopes: Annotated[_Scopes | UnsetType, Meta(description=_SKIP)] = UNSET
+    extra_scopes: Annotated[_Scopes | UnsetType | None, Meta(description=_EXTRA)] = UNSET
+    skip_scopes: Annotated[_Scopes | UnsetType | None, Meta(description=_SKIP)] = UNSET
     service_client: Annotated[Line256 | Off | UnsetType | None, Meta(description=_SERVICE_CLIENT)] = UNSET
-    service_client_email: Annotated[Email | UnsetType, Meta(description=_SERVICE_EMAIL)] = UNSET
-    service_key: Annotated[_Key | UnsetType, Meta(description=_SERVICE_KEY)] = UNSET
+    service_client_email: Annotated[Email | UnsetType | None, Meta(description=_SERVICE_EMAIL)] = UNSET
+    service_key: Annotated[_Key | UnsetType | None, Meta(description=_SERVICE_KEY)] = UNSET
     google_project_id: Annotated[Line256 | Off | UnsetType | None, Meta(description=_PROJECT)] = UNSET
     google_workspace_accounts: Annotated[bool | UnsetType, Meta(description=_WORKSPACE)] = UNSET
     google_topic_name: Annotated[_Unused, Meta(description=_NO_PUBSUB)] = None
     google_subscription_name: Annotated[_Unused, Meta(description=_NO_PUBSUB)] = None
-    authority: Annotated[_Authority | UnsetType, Meta(description=_AUTHORITY)] = UNSET
-    cloud: Annotated[Cloud | UnsetType, Meta(description=_CLOUD)] = UNSET
-    tenant: Annotated[_Authority | UnsetType, Meta(description=_TENANT)] = UNSET
+    authority: Annotated[_Authority | UnsetType | None, Meta(description=_AUTHORITY)] = UNSET
+    cloud: Annotated[Cloud | UnsetType | None, Meta(description=_CLOUD)] = UNSET
+    tenant: Annotated[_Authority | UnsetType | None, Meta(description=_TENANT)] = UNSET
     redirect_url: Annotated[WebUrl | Off | UnsetType | None, Meta(description=_REDIRECT)] = UNSET
     issuer: Annotated[WebUrl | UnsetType | None, Meta(description=_ISSUER)] = UNSET
     authorization_url: Annotated[WebUrl | UnsetType | None, Meta(description=_AUTHORIZATION_URL)] = UNSET

@@ -13,7 +13,7 @@ from engine.schema.messages import Cursor
 from engine.schema.paging import PageQuery
 
 MAX_FOLDERS = 1_000
-"""The most folders searched at once."""
+"""The maximum folders searched at once."""
 
 _Text = Annotated[str, Meta(min_length=1, max_length=256, extra={"check": Check.TEXT})]
 _Numbers = Annotated[str, Meta(min_length=1, max_length=8192, extra={"check": Check.SEQUENCE})]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import AccessToken, Filled256, Hostname, MailboxPath, Off, Port, Request, Secret
+from engine.schema.fields import AccessToken, Hostname, LoginUser, MailboxPath, Off, Port, Request, Secret
 
 Server = Literal["imap", "smtp"]
 
@@ -39,7 +39,7 @@ _PARTIAL = (
 class Auth(Request, frozen=True, kw_only=True):
     """A login: a user, and either a password or an OAuth2 access token."""
 
-    user: Annotated[Filled256, Meta(description="The user name.", examples=["andris@example.com"])]
+    user: Annotated[LoginUser, Meta(description="The user name.", examples=["andris@example.com"])]
     password: Annotated[
         Secret | UnsetType, Meta(description="The password, masked in answers. Absent: there is an `accessToken`.")
     ] = msgspec.field(name="pass", default=UNSET)

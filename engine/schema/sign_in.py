@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import AccessToken, Filled256, Instant, Request, Response, WebUrl, When
+from engine.schema.fields import AccessToken, Filled256, Instant, LoginUser, Request, Response, WebUrl, When
 
 Provider = Literal[
     "gmail",
@@ -41,10 +41,10 @@ class OAuthUser(Request, frozen=True, kw_only=True):
     """Who signs in."""
 
     user: Annotated[
-        Filled256 | UnsetType,
+        LoginUser | UnsetType,
         Meta(description=f"{_USER} Absent: refused, but with `authorize`.", examples=["andris@example.com"]),
     ] = UNSET
-    delegated_user: Annotated[Filled256 | UnsetType, Meta(description=_DELEGATED)] = UNSET
+    delegated_user: Annotated[LoginUser | UnsetType, Meta(description=_DELEGATED)] = UNSET
 
 
 class OAuthLogin(Request, frozen=True, kw_only=True):

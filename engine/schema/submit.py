@@ -133,6 +133,14 @@ SendAt = Annotated[
     Instant | UnsetType,
     Meta(description="The earliest time to send it. Absent or past: at once."),
 ]
+DeliveryAttempts = Annotated[
+    Annotated[int, Meta(ge=0, le=1000)] | UnsetType,
+    Meta(
+        description="The maximum number of attempts; 0 means 1. Absent: the setting `deliveryAttempts`, or "
+        "`retry.attempts` of config.toml.",
+        examples=[10],
+    ),
+]
 FileCopy = Annotated[
     bool | UnsetType | None,
     Meta(description="Whether to file a copy in the Sent folder. `null` or absent: the account decides."),
@@ -336,14 +344,7 @@ class Submit(Content, frozen=True, kw_only=True):
         Meta(description="The SMTP envelope. Absent: it follows from the message's own addresses."),
     ] = UNSET
     send_at: SendAt = UNSET
-    delivery_attempts: Annotated[
-        Annotated[int, Meta(ge=0, le=1000)] | UnsetType,
-        Meta(
-            description="The maximum number of attempts; 0 means 1. Absent: the setting `deliveryAttempts`, or "
-            "`retry.attempts` of config.toml.",
-            examples=[10],
-        ),
-    ] = UNSET
+    delivery_attempts: DeliveryAttempts = UNSET
     on_doubt: Annotated[
         OnDoubt | UnsetType,
         Meta(
@@ -448,7 +449,7 @@ class Submit(Content, frozen=True, kw_only=True):
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-        """A message needs a recipient; one that comes whole may name it. What is wrong by itself has its own error."""
+        """A message needs a recipient; a raw one may name it itself. A fault of one member has its own error."""
         if (entries := get("mail_merge")) is not UNSET:
             if entries == ():
                 yield "mailMerge", "must contain at least 1 items"

@@ -21,7 +21,7 @@ from engine.smtp.replies import Reply
 from engine.smtp.verdict import Kind, Stage, Verdict, of_reply
 
 COMMAND_OCTETS = 512
-"""The most octets in a command, including its CRLF (RFC 5321 section 4.5.3.1.4)."""
+"""The maximum octets in a command, including its CRLF (RFC 5321 section 4.5.3.1.4)."""
 ROUNDS = 8
 SECRET = "[secret]"
 

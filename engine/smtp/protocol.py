@@ -143,7 +143,7 @@ class Transaction:
 
     @property
     def waiting(self) -> bool:
-        """A reply is still to come."""
+        """Whether a reply is still to come."""
         return bool(self._expected)
 
     @property

@@ -7,7 +7,7 @@ import re
 from engine.model.message import Dsn
 
 LONGEST_ENVELOPE_ID = 100
-"""Most characters of an encoded envelope id (RFC 3461 section 4.4)."""
+"""Maximum characters of an encoded envelope id (RFC 3461 section 4.4)."""
 _PLAIN = re.compile(r"[!-*,-<>-~]")
 
 

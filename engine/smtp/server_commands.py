@@ -1,7 +1,7 @@
 """The commands of an SMTP client with their parameters, on the server's side. Pure.
 
 RFC 5321; 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 3461 (DSN), 4954 (AUTH of MAIL, which is ignored). What cannot
-be read raises `Refused` with the reply. Whether an address can exist is for the owner to decide.
+be parsed raises `Refused` with the reply. The owner decides whether an address can exist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MAIL = re.compile("FROM:" + _PATH, re.IGNORECASE)
 _RCPT = re.compile("TO:" + _PATH, re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s@].*@[^\s@]+", re.DOTALL)
 _SOURCE_ROUTE = re.compile(r"(?:@[^\s,:@]+,?)+:")
-"""RFC 5321 section 4.1.1.3: to be accepted, and ignored."""
+"""RFC 5321 section 4.1.1.3: accepted, and ignored."""
 _SIZE = re.compile(r"[0-9]{1,20}")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2}){1,100}")
 _ORIGINAL = re.compile(r"[A-Z0-9-]{1,40};\S{1,500}", re.IGNORECASE)

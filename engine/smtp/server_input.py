@@ -16,7 +16,7 @@ import msgspec
 from engine.errors import ProtocolError
 
 LINE_LIMIT: Final = 12_288
-"""Most bytes of a command line; AUTH may need that many (RFC 4954 section 4)."""
+"""Maximum bytes of a command line; AUTH may need that many (RFC 4954 section 4)."""
 
 _END = b"\r\n.\r\n"
 

@@ -71,7 +71,7 @@ _MESSAGE_STAGES = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.DOT})
 _ABOUT_THE_LOGIN = re.compile(
     r"SmtpClientAuthentication is disabled|Basic authentication is not supported", re.IGNORECASE
 )
-"""What Microsoft may say of a login at any stage."""
+"""What Microsoft may say about a login at any stage."""
 _EXPIRED = re.compile("AccessTokenExpired", re.IGNORECASE)
 """Microsoft's word for a login whose token ended meanwhile, with whatever code."""
 _LOGIN_CODES = frozenset({530, 535})
@@ -132,8 +132,8 @@ def of_reply(stage: Stage, reply: Reply) -> Verdict:
 def _concerns_login(stage: Stage, reply: Reply) -> bool:
     """Whether a reply to a command of a message is about the login, and says nothing about the message.
 
-    "Authentication required" may answer any command, and credentials may end at any time (RFC 4954 section 6). Of a
-    recipient, old servers say 530 for "no relaying" too, so the enhanced status code decides there.
+    "Authentication required" may answer any command, and credentials may end at any time (RFC 4954 section 6). Old
+    servers also refuse a recipient with 530 for "no relaying", so there the enhanced status code decides.
     """
     if reply.code in _LOGIN_CODES and stage in _MESSAGE_STAGES:
         return stage is not Stage.RCPT or reply.enhanced in _LOGIN_STATUS

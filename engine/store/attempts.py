@@ -59,7 +59,7 @@ def of_message(db: sqlite3.Connection, message: int) -> list[Attempt]:
 def last_end(db: sqlite3.Connection, account: str, message_id: str) -> float | None:
     """When the last attempt to send the newest message with this Message-ID ended; infinity while it lasts.
 
-    None: there is no such message or attempt any more.
+    None: no such message or attempt is left.
     """
     row = db.execute(
         "SELECT attempt.ended FROM message JOIN attempt ON attempt.message = message.id "

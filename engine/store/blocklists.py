@@ -1,8 +1,8 @@
-"""Blocklists: who gets no mail of a list any more.
+"""Blocklists: the recipients who no longer get the mail of a list.
 
-A list is a name, in upper or lower case; it exists while it has entries. An entry counts for everybody who sends to the
-list (`scope` ""), or for one account alone: that of the token that requested it, or with which the mail was submitted.
-So no tenant blocks what another one sends.
+A list is a name whose case does not matter; it exists while it has entries. An entry applies to every account that
+sends to the list (`scope` ""), or to one account only: that of the token that requested it, or with which the mail was
+submitted. So no tenant blocks the mail of another.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from engine.store.writer import Tx
 Db = sqlite3.Connection | Tx
 FOR_ALL = ""
 LONGEST_AGENT = 1024
-"""Most characters of a user agent that are kept."""
+"""Maximum characters of a user agent that are kept."""
 _COLUMNS = (
     "list, scope, recipient, account, message_id, source, reason, remote_address, user_agent, created"  # of `Entry`
 )
@@ -41,12 +41,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def short_agent(agent: str | None) -> str | None:
-    """A user agent as it is kept; None if there is none."""
+    """The stored form of a user agent; None if there is none."""
     return (agent or "")[:LONGEST_AGENT] or None
 
 
 def key_of(address: str) -> str:
-    """By what addresses are compared."""
+    """The form in which addresses are compared."""
     return address.strip().lower()
 
 
@@ -78,7 +78,7 @@ def take_back(tx: Tx, scopes: Sequence[str], list_id: str, recipient: str) -> bo
 
 
 def reasons(db: Db, account: str, list_id: str, addresses: Sequence[str]) -> dict[str, str]:
-    """Why those of `addresses` that are on a list get no mail of an account to it."""
+    """Why an account sends no mail of a list to those of `addresses` that are on it."""
     by_key = {key_of(each): each for each in addresses}
     keys, found = list(by_key), {}
     for start in range(0, len(keys), _MOST_VARIABLES):

@@ -65,7 +65,7 @@ class Spool:
         await self._in_thread(self._write, name, content)
 
     async def share(self, name: str, others: Sequence[str]) -> None:
-        """Give a file more names, each of which is removed by itself. Raises like `write`."""
+        """Give a file more names, each of which is removed separately. Raises like `write`."""
         await self._in_thread(self._share, name, others)
 
     async def start(self, name: str) -> SpoolFile:

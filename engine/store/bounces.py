@@ -15,7 +15,7 @@ _COLUMNS = "address, action, status, response, at, notice"
 class Bounce(msgspec.Struct, frozen=True):
     """`action`: `failed`, or `complaint`; `status` an enhanced code; `at` in seconds since 1970.
 
-    `notice` is the id of the message that told of it; None where that was not kept.
+    `notice` is the id of the message that reported it; None if that was not stored.
     """
 
     address: str
@@ -29,7 +29,7 @@ class Bounce(msgspec.Struct, frozen=True):
 def find_message(tx: Tx, account: str, message_ids: Sequence[str], envelope_id: str) -> tuple[int, str] | None:
     """(row id, queue id) of the account's message with one of these Message-IDs, the first that matches.
 
-    Otherwise of the message whose queue id is this envelope id (ENVID).
+    If none does: that of the message whose queue id is this envelope id (ENVID).
     """
     for message_id in filter(None, message_ids):
         row = tx.execute(
@@ -68,7 +68,7 @@ def of_message(db: sqlite3.Connection | Tx, message: int) -> dict[str, Bounce]:
 
 
 def of_message_id(db: sqlite3.Connection | Tx, account: str, message_id: str) -> list[Bounce]:
-    """What came back of the account's messages with this Message-ID, oldest first, as far as the notice is known."""
+    """The bounces, with a known notice, of the account's messages with this Message-ID, oldest first."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM bounce WHERE notice IS NOT NULL AND message IN "
         "(SELECT id FROM message WHERE message_id = ? AND account = ?) ORDER BY at, address",

@@ -288,6 +288,6 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def data_version(db: sqlite3.Connection) -> int:
-    """A number that is another one after each commit of another connection."""
+    """A number that changes with each commit of another connection."""
     (version,) = db.execute("PRAGMA data_version").fetchone()
     return int(version)

@@ -1,7 +1,7 @@
-"""One-time links to the pages, at which someone chooses a password: found by the hash of their key, used once.
+"""One-time links to the pages, at which a person chooses a password: found by the hash of their key, used once.
 
-A link is for a person, who gets a new password, or for someone new, who chooses a name too. The functions take a bare
-connection as well as a `Tx`, because `engine people link` works with or without a running engine.
+A link is for a known person, who chooses a new password, or for a new one, who chooses a name too. The functions take a
+bare connection as well as a `Tx`, because `engine people link` works with or without a running engine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Db = sqlite3.Connection | Tx
 
 
 class EntryLink(msgspec.Struct, frozen=True):
-    """One link. `person` is None for someone new, who gets `role`."""
+    """One link. `person` is None for a new person, who gets `role`."""
 
     hash: str
     person: int | None
@@ -31,7 +31,7 @@ class EntryLink(msgspec.Struct, frozen=True):
 
 
 def make(db: Db, world: World, role: str, person: int | None = None) -> str:
-    """Make a link, which replaces those for the same person, or for someone new with the same role; its key."""
+    """Make a link, which replaces those for the same person, or new person of the same role; return its key."""
     key, now = world.token_bytes(32).hex(), world.now()
     db.execute("DELETE FROM entry_link WHERE expires < ? OR (person IS ? AND role = ?)", (now, person, role))
     db.execute(

@@ -177,7 +177,7 @@ def counts(db: sqlite3.Connection, account: str) -> dict[str, int]:
 def counts_since(db: sqlite3.Connection, since: float) -> dict[str, int]:
     """How many events of each name were raised since then (seconds since 1970), of at most the newest `MOST_COUNTED`.
 
-    Found by halving: events are numbered in the order of their times, but for a clock that was set back.
+    A binary search, since times rise with the numbers unless the clock was set back.
     """
     (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()
     low, high = max(0, last - MOST_COUNTED), last

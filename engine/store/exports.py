@@ -13,7 +13,7 @@ _COLUMNS = "id, account, status, wanted, progress, created, expires"
 
 
 def add(tx: Tx, export: Export) -> None:
-    """Write a new one."""
+    """Add an export."""
     tx.execute(
         f"INSERT INTO export ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
@@ -29,44 +29,44 @@ def add(tx: Tx, export: Export) -> None:
 
 
 def change(tx: Tx, export: Export) -> bool:
-    """Write what has changed; whether it is there still."""
+    """Store the progress of an export; False if it has been removed."""
     given = (export.status.value, _json(export.progress), export.expires, export.id)
     return tx.execute("UPDATE export SET status = ?, progress = ?, expires = ? WHERE id = ?", given).rowcount > 0
 
 
 def remove(tx: Tx, export: str) -> bool:
-    """Forget one; whether it was there."""
+    """Remove an export; False if there is none."""
     return tx.execute("DELETE FROM export WHERE id = ?", (export,)).rowcount > 0
 
 
 def get(db: sqlite3.Connection, export: str) -> Export | None:
-    """One of this id."""
+    """The export with this id."""
     row = db.execute(f"SELECT {_COLUMNS} FROM export WHERE id = ?", (export,)).fetchone()
     return _read(row) if row is not None else None
 
 
 def of_account(db: sqlite3.Connection, account: str) -> list[Export]:
-    """Those of an account, newest first."""
+    """An account's exports, newest first."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM export WHERE account = ? ORDER BY created DESC, id", (account,))
     return [_read(row) for row in rows]
 
 
 def unfinished(db: sqlite3.Connection) -> list[Export]:
-    """Those that have not ended, oldest first."""
+    """The exports that have not ended, oldest first."""
     statuses = tuple(status.value for status in OPEN)
     rows = db.execute(f"SELECT {_COLUMNS} FROM export WHERE status IN (?, ?) ORDER BY created, id", statuses)
     return [_read(row) for row in rows]
 
 
 def expired(db: sqlite3.Connection, now: float) -> list[str]:
-    """The ids of those that have ended and whose time is over."""
+    """The ids of the ended exports that have expired."""
     statuses = tuple(status.value for status in OPEN)
     rows = db.execute("SELECT id FROM export WHERE expires <= ? AND status NOT IN (?, ?)", (now, *statuses))
     return [export for (export,) in rows]
 
 
 def ids(db: sqlite3.Connection) -> set[str]:
-    """The ids of all."""
+    """The ids of all exports."""
     return {export for (export,) in db.execute("SELECT id FROM export")}
 
 

@@ -26,7 +26,7 @@ CONTROL = "control"
 """The socket on which the engine answers its owner (`control_socket.py`)."""
 NAMES = (JOURNAL, LOG, INDEX, LOCK, KEY, NEXT_KEY, RESERVE)
 LEFT_ALONE = {"lost+found", SPOOL, CONTROL, *NAMES}
-"""What a folder may contain and still count as nothing but a data folder."""
+"""What a folder may contain and still count as a pure data folder."""
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 

@@ -1,4 +1,4 @@
-"""What is to happen in a folder once a message is sent: its draft goes, the message that it answers is marked."""
+"""Changes to make once a message is sent: its draft is removed, the message that it answers is marked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ What = Literal["draft", "answered", "forwarded"]
 
 
 class FollowUp(msgspec.Struct, frozen=True):
-    """One change that is due: after which message, of what, where that is, after how many attempts.
+    """One due change: the message that it follows, what to change and where, the failed attempts so far.
 
     `copied`: a copy of the message was filed. `by_gateway`: it did not go through the account's provider.
     """
@@ -29,9 +29,9 @@ class FollowUp(msgspec.Struct, frozen=True):
 
 
 def insert(tx: Tx, message: int, account: str, what: What, mailbox: int, uid: int) -> bool:
-    """Have this happen once the message is sent.
+    """Request a change for when the message is sent.
 
-    False for a draft that has been submitted already by a message that has not ended, or if the folder is gone.
+    Returns False if the folder is gone, or for a draft that belongs to another message that has not ended.
     """
     done = tx.execute(
         "INSERT OR IGNORE INTO follow_up (message, account, what, mailbox, uid)"
@@ -42,17 +42,17 @@ def insert(tx: Tx, message: int, account: str, what: What, mailbox: int, uid: in
 
 
 def sent(tx: Tx, message: int, at: float) -> None:
-    """The message is sent: what follows is due from that moment on (seconds since 1970)."""
+    """Note that the message is sent: its changes are due from that moment on (seconds since 1970)."""
     tx.execute("UPDATE follow_up SET next_at = ? WHERE message = ?", (at, message))
 
 
 def copied(tx: Tx, message: int) -> None:
-    """A copy of the message was filed."""
+    """Note that a copy of the message was filed."""
     tx.execute("UPDATE follow_up SET copied = 1 WHERE message = ?", (message,))
 
 
 def first(db: sqlite3.Connection, account: str) -> FollowUp | None:
-    """What is due first for an account; no draft whose message's copy is still to be filed."""
+    """An account's earliest due change; a draft waits until the copy of its message is filed."""
     row = db.execute(
         "SELECT f.message, what, mailbox, uid, copied, attempts, f.next_at, gateway IS NOT NULL"
         " FROM follow_up f JOIN message ON message.id = f.message WHERE f.account = ? AND f.next_at IS NOT NULL"
@@ -72,15 +72,15 @@ def postpone(tx: Tx, message: int, what: What, next_at: float) -> None:
 
 
 def none_after(tx: Tx, moment: float) -> None:
-    """Have nothing be due later than `moment`."""
+    """Make changes that are due after `moment` due at `moment`."""
     tx.execute("UPDATE follow_up SET next_at = ?1 WHERE next_at > ?1", (moment,))
 
 
 def remove(tx: Tx, message: int, what: What) -> None:
-    """It is done, or given up."""
+    """Remove a change that is done or given up."""
     tx.execute("DELETE FROM follow_up WHERE message = ? AND what = ?", (message, what))
 
 
 def remove_all(tx: Tx, message: int) -> None:
-    """The message is not sent, so nothing follows."""
+    """Remove all changes for a message that is not sent."""
     tx.execute("DELETE FROM follow_up WHERE message = ?", (message,))

@@ -33,7 +33,7 @@ def count_probe(tx: Tx, nonce: str, expires: float, now: float) -> int:
 
 
 def use(tx: Tx, nonce: str, expires: float, now: float) -> None:
-    """Use up a link to connect an account. Raises `LinkUsed` if that was done before."""
+    """Use up a link to connect an account. Raises `LinkUsed` if it was used before."""
     tx.execute(_ADD, (nonce, expires))
     if not tx.execute("UPDATE form SET used = ? WHERE nonce = ? AND used IS NULL", (now, nonce)).rowcount:
         raise LinkUsed

@@ -39,7 +39,7 @@ def get(db: sqlite3.Connection | Tx, gateway: str) -> GatewayRow | None:
 
 
 def save(tx: Tx, gateway: str, record: bytes, now: float) -> None:
-    """Add a gateway, or replace its record and clear its error; it keeps what it has counted."""
+    """Add a gateway, or replace its record and clear its error; its counters stay."""
     tx.execute(
         "INSERT INTO gateway (id, record, created) VALUES (?, ?, ?) "
         "ON CONFLICT (id) DO UPDATE SET record = excluded.record, last_error = NULL",
@@ -48,7 +48,7 @@ def save(tx: Tx, gateway: str, record: bytes, now: float) -> None:
 
 
 def remove(tx: Tx, gateway: str) -> None:
-    """Remove a gateway. Messages that wait for it stay, and go on once there is one with this id again."""
+    """Remove a gateway. Messages that wait for it stay, and continue once a gateway with this id exists again."""
     tx.execute("DELETE FROM gateway WHERE id = ?", (gateway,))
 
 

@@ -1,4 +1,4 @@
-"""What is known of every watched mailbox: its position, and the UID and flags of its messages. Enough to see a change.
+"""What is known about every watched mailbox, enough to notice changes: its position, its messages' UIDs and flags.
 
 A row's id is part of message ids, so it is never reused: a mailbox whose UIDs became invalid gets a new row. The
 messages of a dropped row are removed later in small commits (`sweep`), since a mailbox may hold a million. A mailbox

@@ -155,7 +155,7 @@ def overdue(tx: Tx, lane: LaneId, now: float, since: float, expired: float, limi
     return [message for row in rows if (message := _message(row)) is not None]
 
 
-def begin_try(tx: Tx, message: int, due: float) -> bool:
+def begin_attempt(tx: Tx, message: int, due: float) -> bool:
     """Mark a message as being sent if it is due at exactly `due`; False if it is not."""
     changed = tx.execute(
         "UPDATE message SET state = 'sending', attempts_made = attempts_made + 1 "
@@ -176,7 +176,7 @@ def clear_dot(tx: Tx, message: int) -> None:
     tx.execute("UPDATE message SET dot_at = NULL WHERE id = ?", (message,))
 
 
-def undo_try(tx: Tx, message: int, state: State, next_at: float | None, interruptions: int) -> bool:
+def undo_attempt(tx: Tx, message: int, state: State, next_at: float | None, interruptions: int) -> bool:
     """Take back an attempt that was interrupted before its final dot, so that it does not count."""
     changed = tx.execute(
         "UPDATE message SET state = ?, attempts_made = attempts_made - 1, dot_at = NULL, next_at = ?, "
@@ -270,7 +270,7 @@ def choose_on_doubt(tx: Tx, message: int, choice: OnDoubt) -> None:
     tx.execute("UPDATE message SET on_doubt = ? WHERE id = ?", (choice, message))
 
 
-def allow_tries(tx: Tx, message: int, most: int) -> None:
+def allow_attempts(tx: Tx, message: int, most: int) -> None:
     """Set how many attempts a message may have."""
     tx.execute("UPDATE message SET attempts_max = ? WHERE id = ?", (most, message))
 

@@ -234,6 +234,14 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX message_interrupted ON message (id) WHERE state = 'held' AND interruptions >= 10;
     """,
     """
+    CREATE TABLE unfinished_change (  -- begun at the mail server by requests, until the result is stored
+        id INTEGER PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        change TEXT NOT NULL          -- JSON: unfinished_changes.Unfinished
+    );
+    CREATE INDEX unfinished_change_of_account ON unfinished_change (account);
+    """,
+    """
     CREATE TABLE quota_use (              -- transactions that count against the limits of an account; kept for a day
         id INTEGER PRIMARY KEY,
         account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,9 +19,9 @@ from engine.model.message_states import ENDED, State
 from engine.store import messages
 
 _LAST = chr(0x10FFFF)
-"""After every character that an address has."""
+"""Sorts after every character of an address."""
 FEW = 5000
-"""Messages with a recipient, up to which they are looked up one by one; more are compared with all that match."""
+"""Up to this many messages are looked up one by one; more are searched for in all that match, in their order."""
 _OPEN = tuple(state for state in State if state not in ENDED)
 _INDEXES = {
     (False, False): "message_open_by_state",
@@ -27,7 +29,7 @@ _INDEXES = {
     (True, False): "message_ended_newest",
     (True, True): "message_ended_by_state",
 }
-"""Which index has the messages, by whether they have ended, and whether those of one account are wanted."""
+"""The index to use, by whether the messages have ended, and whether those of one account are requested."""
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -68,31 +70,39 @@ def page(
             arguments.append(value)
     index = "INDEXED BY " + _INDEXES[ended, account is not None]
     order = "id DESC" if ended else "next_at, id"
-    if recipient is not None:
-        addressed = _addressed(db, recipient)
-        if len(addressed) <= FEW:
-            index, condition = "", f"id IN (SELECT value FROM json_each(?)) AND {condition}"
-            arguments.insert(0, msgspec.json.encode([*addressed]).decode())
-        found = _ids(db, f"SELECT id FROM message {index} WHERE {condition} ORDER BY {order}", arguments)
-        ids = [each for each in found if each in addressed]
-        return len(ids), _messages(db, ids[first : first + limit])
-    (total,) = db.execute(f"SELECT count(*) FROM message {index} WHERE {condition}", arguments).fetchone()
     matching = f"SELECT id, next_at FROM message {index} WHERE {condition}"
     if state is None and account is None:
         # The index has the order of each state; SQLite merges them.
         matching = " UNION ALL ".join(f"{matching} AND state = '{each}'" for each in _OPEN)
-    rows = db.execute(f"{matching} ORDER BY {order} LIMIT ? OFFSET ?", (*arguments, limit, first))
+    ordered = f"{matching} ORDER BY {order}"
+    if recipient is not None:
+        wanted = _addressed(db, recipient)
+        if len(wanted) > FEW:
+            wanted.intersection_update(_ids(db, f"SELECT id FROM message {index} WHERE {condition}", arguments))
+        if len(wanted) > FEW and first < FEW:
+            # Dense enough to come upon them; to have all in order takes longer than everything else.
+            with closing(db.execute(ordered, arguments)) as rows:
+                ids = list(islice((each for each, _ in rows if each in wanted), first, first + limit))
+            return len(wanted), _messages(db, ids)
+        if len(wanted) <= FEW:
+            index, condition = "", f"id IN (SELECT value FROM json_each(?)) AND {condition}"
+            arguments.insert(0, msgspec.json.encode([*wanted]).decode())
+        found = _ids(db, f"SELECT id FROM message {index} WHERE {condition} ORDER BY {order}", arguments)
+        ids = [each for each in found if each in wanted]
+        return len(ids), _messages(db, ids[first : first + limit])
+    (total,) = db.execute(f"SELECT count(*) FROM message {index} WHERE {condition}", arguments).fetchone()
+    rows = db.execute(f"{ordered} LIMIT ? OFFSET ?", (*arguments, limit, first))
     return total, _messages(db, [each for each, _ in rows.fetchall()])
 
 
 def _addressed(db: sqlite3.Connection, beginning: str) -> set[int]:
-    """The messages to an address that begins so."""
+    """The messages to an address that begins with this."""
     query = "SELECT message AS id FROM recipient WHERE address >= ? COLLATE NOCASE AND address < ? COLLATE NOCASE"
     return set(_ids(db, query, (beginning, f"{beginning}{_LAST}")))
 
 
 def _ids(db: sqlite3.Connection, query: str, arguments: Sequence[Any]) -> list[int]:
-    """The ids that a query finds. All in one value: of 100,000 rows, making each one takes most of the time."""
+    """The ids that a query finds, fetched as one value: making 100,000 rows would take most of the time."""
     (found,) = db.execute(f"SELECT json_group_array(id) FROM ({query})", arguments).fetchone()
     return msgspec.json.decode(found, type=list[int])
 
@@ -131,7 +141,7 @@ def counts(db: sqlite3.Connection, account: str | None, now: float) -> Counts:
 
 
 def depths(db: sqlite3.Connection, now: float) -> dict[State, Depth]:
-    """The messages of each state that is not an end."""
+    """The messages in each state that is not final."""
     return {state: _depth(db, state, now) for state in State if state not in ENDED}
 
 

@@ -37,7 +37,7 @@ def find(db: Db, id_: str) -> PasskeyRow | None:
 
 
 def of_person(db: Db, person: int) -> list[PasskeyRow]:
-    """A person's passkeys, the oldest first."""
+    """A person's passkeys, oldest first."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM passkey WHERE person = ? ORDER BY created, id", (person,))
     return [PasskeyRow(*row) for row in rows]
 
@@ -52,10 +52,10 @@ def note_use(db: Db, row: PasskeyRow, sign_count: int, now: float) -> bool:
 
 
 def remove(db: Db, person: int, id_: str) -> bool:
-    """Remove one; False if the person has none with this id."""
+    """Remove a passkey; False if the person has none with this id."""
     return db.execute("DELETE FROM passkey WHERE person = ? AND id = ?", (person, id_)).rowcount > 0
 
 
 def remove_all(db: Db, person: int) -> None:
-    """Remove all that a person has."""
+    """Remove all of a person's passkeys."""
     db.execute("DELETE FROM passkey WHERE person = ?", (person,))

@@ -19,9 +19,9 @@ Db = sqlite3.Connection | Tx
 
 
 class PersonRow(msgspec.Struct, frozen=True):
-    """One person. `password` and `totp` are None where there is none; `totp_step` is that of the last code taken.
+    """One person. `password` and `totp` are None if there is none; `totp_step` is the step of the last code used.
 
-    `subject` is the issuer and the subject of someone who signs in at a provider.
+    `subject` is the issuer and the subject of a person who signs in at a provider.
     """
 
     id: int
@@ -35,7 +35,7 @@ class PersonRow(msgspec.Struct, frozen=True):
 
 
 def add(db: Db, name: str, role: str, password: str | None, now: float, subject: str | None = None) -> int:
-    """Add a person; the new id. Raises sqlite3.IntegrityError if the name or the subject is taken."""
+    """Add a person; return the new id. Raises sqlite3.IntegrityError if the name or the subject is taken."""
     row = db.execute(
         "INSERT INTO person (name, role, password, created, subject) VALUES (?, ?, ?, ?, ?) RETURNING id",
         (name, role, password, now, subject),
@@ -49,13 +49,13 @@ def every(db: Db) -> list[PersonRow]:
 
 
 def count(db: Db) -> int:
-    """How many there are."""
+    """How many people there are."""
     (number,) = db.execute("SELECT count(*) FROM person").fetchone()
     return int(number)
 
 
 def named(db: Db, name: str) -> PersonRow | None:
-    """The person with this name, in any case of its letters."""
+    """The person with this name, whose case does not matter."""
     return _one(db, "name = ?", name)
 
 
@@ -86,7 +86,7 @@ def set_role(db: Db, person: int, role: str) -> None:
 
 
 def set_totp(db: Db, person: int, totp: str | None, step: int = 0) -> None:
-    """Replace the sealed key of one-time codes; `step` is that of the code which proved it."""
+    """Replace the sealed key of one-time codes; `step` is that of the code that proved it."""
     db.execute("UPDATE person SET totp = ?, totp_step = ? WHERE id = ?", (totp, step, person))
 
 

@@ -11,7 +11,7 @@ from engine.store.writer import Tx
 
 
 def note(tx: Tx, mailbox: int, uids: Iterable[int]) -> None:
-    """Record that a request put these there, as far as they will be announced at all."""
+    """Note messages that a request has put into a mailbox, as far as they will be announced at all."""
     tx.executemany(
         "INSERT OR IGNORE INTO mailbox_requested (mailbox, uid) SELECT id, ?2 FROM mailbox"
         " WHERE id = ?1 AND watched AND ?2 >= coalesce(uid_next, 0)",
@@ -20,7 +20,7 @@ def note(tx: Tx, mailbox: int, uids: Iterable[int]) -> None:
 
 
 def take(tx: Tx, mailbox: int, last: int) -> frozenset[int]:
-    """Remove and return those up to the UID `last`."""
+    """Remove and return the UIDs up to `last`."""
     found = tx.execute("SELECT uid FROM mailbox_requested WHERE mailbox = ? AND uid <= ?", (mailbox, last)).fetchall()
     if found:
         tx.execute("DELETE FROM mailbox_requested WHERE mailbox = ? AND uid <= ?", (mailbox, last))

@@ -23,7 +23,7 @@ log = logging.getLogger("engine.store")
 
 LOOK_EVERY = 1.0
 SHOWN = 10
-"""Most secrets named in one log line."""
+"""Maximum secrets named in one log line."""
 
 
 def seal_anew(db: sqlite3.Connection | Tx, vault: Vault, now: float) -> int:

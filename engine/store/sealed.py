@@ -1,10 +1,9 @@
 """Finds all sealed values in the journal, knows the field each is sealed for, and seals them again.
 
 Nine tables hold secrets: registrations, OAuth2 apps and gateways (each secret in their JSON), settings (the whole
-value), webhook endpoints and sign-ins under way (the whole record), OAuth2 grants (one column for each token),
-messages (the URL of the message's own proxy) and people (the key of their one-time codes). A sealed value contains its
-key's id, so the journal itself shows which keys it needs. Damaged rows are skipped here; the code that uses them tells
-of them.
+value), webhook endpoints and sign-ins under way (the whole record), OAuth2 grants (one column for each token), messages
+(the URL of the message's own proxy) and people (the key of their one-time codes). A sealed value contains its key's id,
+so the journal itself shows which keys it needs. Damaged rows are skipped here; the code that uses them reports them.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ class SealedValue(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """How log lines and errors call it."""
+        """Its name in log lines and errors."""
         return f"{self.field} of account {self.account}" if self.account else self.field
 
 

@@ -23,7 +23,7 @@ class SentCopy(msgspec.Struct, frozen=True):
 
 
 def insert(tx: Tx, message: int, account: str, path: str, next_at: float) -> None:
-    """Ask for a copy, due at `next_at` (seconds since 1970)."""
+    """Request a copy, due at `next_at` (seconds since 1970)."""
     tx.execute(
         "INSERT INTO sent_copy (message, account, path, next_at) VALUES (?, ?, ?, ?)", (message, account, path, next_at)
     )

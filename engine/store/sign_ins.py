@@ -15,7 +15,7 @@ from engine.store.writer import Tx
 FIELD = "signIn"
 """The field that records are sealed for."""
 PER_FORM = 10
-"""Most sign-ins under way from one link; a new one replaces the oldest."""
+"""Maximum sign-ins under way from one link; a new one replaces the oldest."""
 
 
 class SignInRow(NamedTuple):

@@ -1,4 +1,4 @@
-"""The errors of a journal that cannot be written, and which of SQLite's mean them."""
+"""The errors for a journal that cannot be written, and the SQLite errors that mean them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def lost() -> StorageUnavailable:
 
 
 def lost_meanwhile() -> StorageUnavailable:
-    """The error for work during which that happened."""
+    """The error for work during which the journal was lost."""
     return StorageUnavailable(f"{lost()}; this request may or may not have been carried out")
 
 

@@ -46,7 +46,7 @@ def get(db: sqlite3.Connection | Tx, template: str) -> Stored | None:
 
 
 def count(db: sqlite3.Connection | Tx, account: str | None) -> int:
-    """How many templates an account has; None: how many are of all accounts."""
+    """How many templates an account has; None: how many belong to all accounts."""
     (found,) = db.execute("SELECT count(*) FROM template WHERE account IS ?", (account,)).fetchone()
     return int(found)
 
@@ -75,5 +75,5 @@ def remove(tx: Tx, template: str) -> bool:
 
 
 def remove_all(tx: Tx, account: str) -> int:
-    """Remove all templates of an account; how many there were."""
+    """Remove all templates of an account; return how many."""
     return tx.execute("DELETE FROM template WHERE account = ?", (account,)).rowcount

@@ -1,7 +1,7 @@
 """When and from where tokens were used: the last use of each, and its latest requests.
 
-Changes are in the audit record (`engine.store.audit`), so a request that made one has no row here; `log` reads both.
-A token keeps `MOST` rows, none for longer than `DAYS`; what was changed stays.
+Changes are in the audit record (`engine.store.audit`), so a request that made one has no row here; `log` reads both. A
+token keeps at most `MOST` rows, each for at most `DAYS`; its changes stay in the audit record.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from engine.store.tokens import ID_LENGTH
 from engine.store.writer import Tx
 
 MOST = 200
-"""The most requests kept of one token."""
+"""The maximum requests kept of one token."""
 DAYS = 7
 _SECONDS = DAYS * 86_400.0
 
 
 class Use(msgspec.Struct, frozen=True):
-    """One use: seconds since 1970, None for never, and the client's address, None where it is unknown."""
+    """One use: when (seconds since 1970; None: never), and the client's address (None: unknown)."""
 
     time: float | None
     address: str | None

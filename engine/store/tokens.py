@@ -27,7 +27,7 @@ _DETAILS = "ip, remote_address, metadata"
 ID_LENGTH = 12
 SCOPES = ("api", "smtp", "metrics", "mcp", "oauth-token", "*")
 """The scopes: `api` for the requests of the API, `smtp` for the SMTP door, `metrics` for the metrics, `mcp` for agents
-(nothing asks for it yet), `oauth-token` for accounts' access tokens, `*` for everything, including future scopes.
+(no operation requires it yet), `oauth-token` for accounts' access tokens, `*` for everything, including future scopes.
 """
 
 
@@ -54,7 +54,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Details(msgspec.Struct, frozen=True):
-    """What is kept with a token and decides nothing: whom it is for, from where it was issued, its issuer's notes."""
+    """What is stored with a token but decides nothing: whom it is for, from where it was issued, its issuer's notes."""
 
     ip: str | None = None
     remote_address: str | None = None
@@ -126,7 +126,7 @@ def valid(db: sqlite3.Connection, hash_: str, now: float) -> Token | None:
 
 
 def details(db: sqlite3.Connection, token: Token) -> Details:
-    """What is kept with a token."""
+    """The details of a token."""
     row = db.execute(f"SELECT {_DETAILS} FROM token WHERE hash = ?", (token.hash,)).fetchone()
     return Details(*row) if row else NO_DETAILS
 

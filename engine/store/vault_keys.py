@@ -34,7 +34,7 @@ SIZE = 32
 _OFFER = ".key.offer."
 _RESTORE = "restore the right one, from a backup"
 LONGEST = 4096
-"""Most octets read from a key file."""
+"""Maximum octets read from a key file."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ def file_of(folder: Path, config: StoreConfig) -> Path | None:
 def read(file: Path) -> bytes:
     """The key in a file. Raises `ConfigError`."""
     try:
-        # Non-blocking: to open a pipe in place of the file could block for ever.
+        # Non-blocking: opening a pipe in place of the file could block for ever.
         with open(file, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as source:
             if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
                 raise ConfigError(f"{file}: is not a file, so no key can be read from it")

@@ -12,7 +12,7 @@ from engine.store.writer import Tx
 IDLE = 12 * 3600.0
 """Seconds without a visit after which a session has ended."""
 PER_PERSON = 50
-"""Most sessions of one person; a new one replaces the one that was seen longest ago."""
+"""Maximum sessions of one person; a new one replaces the one that was seen longest ago."""
 _COLUMNS = "hash, person, created, seen, address, agent"
 
 Db = sqlite3.Connection | Tx
@@ -54,13 +54,13 @@ def find(db: Db, cookie: str, now: float) -> SessionRow | None:
 
 
 def lasts(db: Db, hash_: str, now: float) -> bool:
-    """Whether a session has not ended; streams ask again."""
+    """Whether a session has not ended yet; streams check this repeatedly."""
     found = db.execute("SELECT 1 FROM web_session WHERE hash = ? AND seen >= ?", (hash_, now - IDLE)).fetchone()
     return found is not None
 
 
 def of_person(db: Db, person: int, now: float) -> list[SessionRow]:
-    """The sessions of one person, the one that was used last first."""
+    """A person's sessions, last used first."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM web_session WHERE person = ? AND seen >= ? ORDER BY seen DESC, hash",
         (person, now - IDLE),
@@ -84,5 +84,5 @@ def end(db: Db, person: int, start: str) -> bool:
 
 
 def end_all(db: Db, person: int, but: str = "") -> int:
-    """End all sessions of a person but the one with this hash; how many that were."""
+    """End a person's sessions except the one with this hash; return how many."""
     return int(db.execute("DELETE FROM web_session WHERE person = ? AND hash != ?", (person, but)).rowcount)

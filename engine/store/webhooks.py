@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 
 from engine.store.writer import Tx
 
+DEFAULT = "default"
+"""The id of the endpoint of the settings."""
 Bound = Literal["url", "headers"]
 """The webhook settings of an account that a token for that account alone may set."""
 

@@ -20,7 +20,7 @@ from engine.mail.compose import AttachedFile, Draft
 from engine.mail.html_markup import characters, tags
 
 MOST = 1_000
-"""Most images; later ones stay as they are."""
+"""Maximum images; later ones stay as they are."""
 _ATTRIBUTE = re.compile(r"""([^\s"'>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"?+|'([^']*+)'?+|([^\s"'>][^\s>]*+)))?+""")
 _URL = re.compile(
     r"\s*+data:\s*+(image/[a-z0-9.+-]{1,60})((?:;[a-z0-9._-]{1,60}=[^;,]{0,60})*)(;\s*base64)?\s*,", re.IGNORECASE

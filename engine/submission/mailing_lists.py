@@ -19,7 +19,7 @@ from engine.submission.tracking import UNSUBSCRIBE_PATH, Sign, base_of
 FIELD = "listId"
 ONE_CLICK = "List-Unsubscribe=One-Click"
 LONGEST_LINK = 900
-"""Most characters of the link: a header line holds 998 octets (RFC 5322 section 2.1.1)."""
+"""Maximum characters of the link: a header line holds 998 octets (RFC 5322 section 2.1.1)."""
 LONGEST_LIST_ID = 255
 """RFC 2919 section 2."""
 _OURS = frozenset({"list-id", "list-unsubscribe", "list-unsubscribe-post"})

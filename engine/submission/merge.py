@@ -3,7 +3,7 @@
 1. The request becomes one draft. A fault that all messages would have is refused here, and nothing is queued.
 2. Each entry makes a draft of its own from it: its recipient, its texts if they are rendered, its links.
 3. What entries share is composed once: texts and attachments, or only the attachments where texts are rendered.
-4. An entry that cannot be composed fails by itself, with its reason; one whose recipient has left the list is skipped.
+4. An entry that cannot be composed fails alone, with its reason; one whose recipient has left the list is skipped.
 
 A thousand entries take a fraction of a second, in slices of a few milliseconds between which other tasks run.
 """
@@ -38,7 +38,7 @@ from engine.submission.terms import Terms, due_at
 SLICE = 20
 """Entries prepared at a time."""
 MOST_OCTETS = 64 * 1024**2
-"""Most octets that entries do not share: these are in memory until they are taken."""
+"""Maximum octets that entries do not share: these are in memory until they are taken."""
 TOO_LARGE = 413
 NOTHING = Content("", b"")
 ANY_ID = "<merge@localhost>"

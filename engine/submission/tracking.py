@@ -23,9 +23,9 @@ from engine.mail.html_markup import attribute_characters, tags
 
 OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH = "/open.gif", "/redirect", "/unsubscribe"
 LONGEST_DATA = 5000
-"""Most octets of a link's JSON: encoded, it must fit into the request line that any proxy accepts."""
+"""Maximum octets of a link's JSON: encoded, it must fit into the request line that any proxy accepts."""
 LONGEST_KEPT = 100_000
-"""Most characters of HTML whose links are kept for the next message."""
+"""Maximum characters of HTML whose links are kept for the next message."""
 _OWN_PATHS = (OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH)
 _LINKS = frozenset({"a", "area"})
 _TEXTS = frozenset({"textarea", "xmp", "noframes"})

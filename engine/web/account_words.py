@@ -1,4 +1,4 @@
-"""How an account stands, for people: its reading and its sending, each as a state with a word, and why. Pure."""
+"""The condition of an account in words for people: reading and sending, each with a state and a reason. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TROUBLES = ("bad", "warn")
 class Standing(msgspec.Struct, frozen=True):
     """`kind` is how it looks, `word` the key of its chip and sentence, `why` what the server or the network said.
 
-    `reauth_url` is where the owner of the mailbox signs in again, if that is the way out.
+    `reauth_url` is where the owner of the mailbox signs in again, if that would help.
     """
 
     kind: str
@@ -30,7 +30,7 @@ class Standing(msgspec.Struct, frozen=True):
 
     @property
     def is_trouble(self) -> bool:
-        """Whether someone has to do something, or the engine cannot do its work."""
+        """Whether a person has to act, or the engine cannot do its work."""
         return self.kind in TROUBLES
 
 
@@ -69,7 +69,7 @@ def as_a_whole(account: AccountInfo | AccountSummary) -> Standing:
 def _with(kind: str, word: str, error: LastError | None) -> Standing:
     if error is None:
         return Standing(kind, word)
-    # That a login is refused says the word itself; of other errors the description tells more than the network's words.
+    # The word itself says that a login is refused; for other errors, the description says more than the network.
     is_login = word.endswith(("authenticationError", "stopped"))
     why = str(error.hint or (not is_login and error.description) or error.response)
     return Standing(kind, word, why, str(error.reauth_url or ""))

@@ -1,7 +1,7 @@
-"""`/admin`: the declared pages and actions, served: who may, which form it came from, errors as pages, headers.
+"""Serves the pages and actions of `/admin`: access, where a form came from, errors as pages, headers.
 
-A form is taken only from a page of the same session: its token must be the session's, and the browser must not say that
-another site sent it (`Sec-Fetch-Site`, `Origin`).
+A form is accepted only from a page of the same session: it must carry the session's token, and the browser must not say
+that another site sent it (`Sec-Fetch-Site`, `Origin`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from quart import Response
 
 from engine.api.context import Context
 from engine.errors import EngineError, Problem
-from engine.http.edge_log import request_broke
+from engine.http.early_refusals import INTERNAL
+from engine.http.edge_log import REFERENCE, request_broke
 from engine.http.html_pages import Page, PageRequest
 from engine.http.problems import as_problem
 from engine.web import static_files
@@ -74,11 +75,13 @@ async def _answer(site: Site, attention: Attention, declared: Declared, asked: P
         if problem.status == 500:
             problem.headers.update(request_broke(error))
         response = visit.failed(problem)
+    except Exception as error:  # noqa: BLE001 - logged, and shown to the person
+        response = visit.failed(Problem(500, INTERNAL, headers=request_broke(error)))
     return _with_headers(response)
 
 
 async def _admitted(visit: Visit, declared: Declared) -> Response | None:
-    """Where to go first, if anywhere. Raises `Problem` 403 for what this person, or this form, may not do."""
+    """The page to visit first, if any. Raises `Problem` 403 for what this person, or this form, may not do."""
     if declared.method == "POST":
         _refuse_other_sites(visit.asked)
     if declared.role is None:
@@ -118,9 +121,12 @@ async def _static(asked: PageRequest) -> Response:
 
 
 def of_problem(problem: Problem) -> Response:
-    """The page for an error outside of every page's handler: a form too large, too many requests, a crash."""
+    """The page for an error outside any page's handler: a form too large, too many requests, a crash."""
     response = render(
-        "bare_error.html", {"t": texts_of(DEFAULT), "problem": problem}, status=problem.status, zipped=False
+        "bare_error.html",
+        {"t": texts_of(DEFAULT), "problem": problem, "reference": problem.headers.get(REFERENCE, "")},
+        status=problem.status,
+        zipped=False,
     )
     return _with_headers(response)
 

@@ -1,6 +1,6 @@
-"""What needs someone, in words, each with its way out: the first thing that the pages show.
+"""What needs attention, in words, each with its remedy: the first thing that the pages show.
 
-Everything is asked of the API's own operations; only the disk is looked at here.
+All of it comes from the API's own operations; only the disk is examined here.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from engine.web.page import ROOT
 from engine.web.visit import Visit
 
 SHOWN = 5
-"""Of each kind, this many by name; the rest is a number with a link to the list."""
+"""Of each kind, this many are named; the rest is a number with a link to the list."""
 COUNTED_SECONDS = 10.0
 SECRETS_SOON = 30 * 86_400.0
 WEBHOOKS = "/admin/settings/webhooks"
 
 
 class Need(msgspec.Struct, frozen=True):
-    """One thing that needs someone. `kind` is `bad` or `warn`; `count` is for how many it stands.
+    """One thing that needs attention. `kind` is `bad` or `warn`; `count` is the number of cases.
 
     `href` is where the button leads; if `posts`, pressing it is an action with `values`.
     """
@@ -54,7 +54,7 @@ class Need(msgspec.Struct, frozen=True):
 
 
 async def needs(visit: Visit) -> list[Need]:
-    """All of them, the worst first."""
+    """All needs, the worst first."""
     found = [each for part in _PARTS async for each in part(visit)]
     return sorted(found, key=lambda each: each.kind != "bad")
 
@@ -88,7 +88,7 @@ async def _versions(visit: Visit) -> AsyncIterator[Need]:
 
 @functools.cache
 def _wrong_packages() -> list[str]:
-    """Once a process: what is installed later counts from the next start."""
+    """Checked once per process: packages installed later count from the next start."""
     return installed_packages.look().wrong
 
 
@@ -245,14 +245,14 @@ async def _apps(visit: Visit) -> AsyncIterator[Need]:
 
 
 class Attention:
-    """How many things need someone, for the navigation; looked at again after some seconds, and after each action."""
+    """How many things need attention, for the navigation; counted again after some seconds and after each action."""
 
     def __init__(self) -> None:
         self._count = 0
         self._until = -math.inf
 
     async def count(self, visit: Visit) -> int:
-        """How many. Where the engine cannot tell, none: Home says why."""
+        """The count; 0 if the engine cannot tell, and Home says why."""
         if visit.declared.method != "GET":
             self._until = -math.inf
         elif trio.current_time() >= self._until:

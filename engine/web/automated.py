@@ -1,6 +1,6 @@
-"""Tells programs from people where a mail's picture is loaded or a link followed. Pure.
+"""Tells programs from people when they load a picture of a mail or follow a link. Pure.
 
-No one can be sure of that: the result marks an event, and drops none. The data is from November 2026:
+The answer is a guess, so it only marks an event and never drops one. The data is from November 2026:
 
 * Gmail loads pictures through "via ggpht.com GoogleImageProxy", mostly when the mail is opened, and some beforehand
   under one fixed agent (bird.com/en-us/blog/gmail-prefetching-images, January 2022).
@@ -39,7 +39,7 @@ _PURPOSES = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 
 
 def by_request(method: str, headers: Mapping[str, str], address: str | None) -> Automated | None:
-    """What a request itself shows, header names in lower case; None: nothing speaks against a person."""
+    """What a request itself reveals (header names in lower case); None: nothing suggests a program."""
     agent = headers.get("user-agent", "").strip()
     if method == "HEAD":
         return "head"

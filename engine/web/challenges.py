@@ -1,7 +1,7 @@
 """Challenges that browsers answer with a passkey: each counts for an hour, for one purpose, and once.
 
-A challenge carries its time and a code over it, so that nothing is stored for those that are never answered: strangers
-ask for as many as they like. The key of the codes is the process's own.
+A challenge carries its time and a code over it, so nothing is stored for those that are never answered, however many
+strangers request. The key of the codes is the process's own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Challenges:
         self._used: dict[bytes, float] = {}
 
     def make(self, purpose: str) -> bytes:
-        """A new one."""
+        """A new challenge."""
         body = _TIME.pack(self._world.now()) + self._world.token_bytes(_RANDOM)
         return body + self._code(body, purpose)
 
@@ -38,7 +38,7 @@ class Challenges:
         return abs(self._world.now() - made) <= LIFETIME and challenge not in self._used
 
     def use(self, challenge: bytes) -> None:
-        """Use it up. Only for those whose answer was right: so a stranger cannot fill the memory."""
+        """Use it up. Call this only after a correct answer, so that strangers cannot fill the memory."""
         now = self._world.now()
         self._used = {each: at for each, at in self._used.items() if abs(now - at) <= 2 * LIFETIME}
         self._used[challenge] = now

@@ -1,6 +1,7 @@
-"""`/docs/`: the documents of this version, for whoever can reach the engine: no token, no script, nothing from outside.
+"""`/docs/`: the documents of this version, for anyone who can reach the engine; they load nothing from elsewhere.
 
-They say nothing of this installation. Where a proxy should not show them, it can refuse the path.
+They need no token and no script, and reveal nothing about this installation. A proxy can hide them by refusing the
+path.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ How it works:
 2. Headings get the anchors that GitHub gives them. A link to an anchor leads to the page that has it.
 3. A link to another document of `docs/` leads to its page; one to a file that is not served becomes plain text.
 
-All are rendered once, when the first is asked for, which takes about a second of computing: do it in a thread.
+All are rendered at the first request, which takes about a second of computing, so call `pages` in a thread.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Reference": ("api", "events", "errors", "metrics", "config", "differences"),
     "Background": ("lifecycle", "reliability", "simulation", "design"),
 }
-"""The documents by purpose, in the order in which they are listed. A test says that none is left out."""
+"""The documents by purpose, in the order in which they are listed. A test checks that none is left out."""
 FILES = frozenset({"grafana.json"})
-"""What is no document and is handed out as it is."""
+"""Files that are not documents and are served unchanged."""
 _CUT = {"api": frozenset({"in-general", "operations"})}
-"""The documents whose sections are pages of their own, but for these."""
+"""The documents whose sections are pages of their own, except these sections."""
 _LINK = re.compile(r"(?:\.\./)?(?P<name>[a-z0-9-]+)\.(?:md|toml)(?:#(?P<anchor>.*))?")
 _CONFIG = "# Configuration\n\nEvery key, with its default.\n\n```toml\n{}```\n"
 
@@ -140,7 +140,7 @@ def _pieces(parser: MarkdownIt, name: str, markdown: str) -> Iterator[_Piece]:
 
 
 def _scrolling(token: Token) -> Sequence[Token]:
-    """A table that is wider than a phone scrolls by itself."""
+    """Make a table that is wider than a phone scroll apart from the page."""
     around = type(token)("html_block", "", 0)
     if token.type == "table_open":
         around.content = '<div class="scroll" tabindex="0">'
@@ -150,7 +150,7 @@ def _scrolling(token: Token) -> Sequence[Token]:
 
 
 def _accessible(html: str) -> str:
-    """Code that is wider than the page scrolls by keys too, and an empty cell is no heading."""
+    """Let keys scroll code that is wider than the page too, and make no heading of an empty cell."""
     return html.replace("<pre>", '<pre tabindex="0">').replace("<th></th>", "<td></td>")
 
 
@@ -162,7 +162,7 @@ def _headings(tokens: Sequence[Token], tag: str = "") -> Iterator[Heading]:
 
 
 def _link(piece: _Piece, anchors: dict[str, dict[str, str]]) -> None:
-    """Have the links of a page lead to pages."""
+    """Make the links of a page lead to pages."""
     for token in piece.tokens:
         outside = 0
         for child in token.children or ():
@@ -177,7 +177,7 @@ def _link(piece: _Piece, anchors: dict[str, dict[str, str]]) -> None:
 
 
 def _target(href: str, piece: _Piece, anchors: dict[str, dict[str, str]]) -> str | None:
-    """Where a link leads; None: to nothing that is served."""
+    """Where a link leads; None: to a file that is not served."""
     if re.match("[a-z]+:", href) or href in FILES:
         return href
     if href.startswith("#"):

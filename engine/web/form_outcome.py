@@ -8,6 +8,7 @@ from quart import Response
 
 from engine.accounts.form_links import FormLink
 from engine.errors import EngineError, Fault, Problem
+from engine.http.edge_log import REFERENCE
 from engine.schema.authentication import AuthenticationForm
 from engine.web.rendering import page, redirect
 
@@ -43,9 +44,7 @@ class NotConnected(EngineError):
 
 
 def connected(form: AuthenticationForm, account: str, *, new: bool, here: str | None) -> Response:
-    """Back to the caller with the account; a page where the link leads back to this engine, `here`, whose home is no
-    place for the owner of a mailbox.
-    """
+    """Redirect to the caller with the account, or show a page if the link leads back to this engine (`here`)."""
     if here and form.redirect_url == f"{here.rstrip('/')}/":
         text = "You can close this window."
         return page("message.html", 200, title="Your mailbox is connected", text=text, more="", again=None)
@@ -75,7 +74,7 @@ def not_connected(reason: NotConnected) -> Response:
         _STATUS.get(reason.error, 400),
         title=_TITLES.get(reason.error, _TITLES["server_error"]),
         text=_sentence(reason),
-        more="" if reason.again is not None else _NEW_LINK,
+        more="" if reason.again is not None or reason.error == "invalid_state" else _NEW_LINK,
         again=reason.again,
     )
 
@@ -87,11 +86,16 @@ def of_problem(problem: Problem) -> Response:
     elif problem.status >= 500:
         title, text = (
             "Something went wrong here",
-            "It was not your doing. Try again in a minute.",
+            f"It was not your doing. Try again in a minute.{_reference(problem)}",
         )
     else:
         title, text = "That did not work", f"{problem.message}."
     return page("message.html", problem.status, title=title, text=text, more="", again=None)
+
+
+def _reference(problem: Problem) -> str:
+    reference = problem.headers.get(REFERENCE)
+    return f" Those who run the engine find the reason in its log under {reference}." if reference else ""
 
 
 def _sentence(reason: NotConnected) -> str:

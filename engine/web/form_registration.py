@@ -30,7 +30,7 @@ log = logging.getLogger("engine.web")
 
 
 class Connecting(msgspec.Struct, frozen=True):
-    """What is to be registered. `narrowed`: its servers were named by one who may not have private hosts dialled."""
+    """What is to be registered. `narrowed`: the caller who named its servers may not have private hosts dialled."""
 
     given: AccountCreate
     signing_in: SigningIn | None
@@ -51,7 +51,7 @@ class SignedIn(msgspec.Struct, frozen=True):
 
 
 def registration(context: Context, link: FormLink, signed_in: SignedIn, account: str | None) -> Connecting:
-    """The registration that a sign-in makes; `account` is its id, None: it gets one. Raises `NotConnected`."""
+    """The registration that a sign-in makes; `account` is its id, None for a new one. Raises `NotConnected`."""
     app, user, form = signed_in.app, signed_in.user, link.form
     parked = _parked(context, link)
     if parked is not None:
@@ -92,7 +92,7 @@ def _same_mailbox(before: Registration, sign_in: OAuthSignIn) -> bool:
 
 
 def _parked(context: Context, link: FormLink) -> Parked | None:
-    """The registration that was asked for with `authorize`."""
+    """The registration that was requested with `authorize`."""
     try:
         text = context.form_links.parked(link)
     except LinkRefused as refused:
@@ -104,8 +104,8 @@ async def register(context: Context, link: FormLink, connecting: Connecting, add
     """Register the account, and go back to the caller with it.
 
     Raises `NotConnected` when the link was used meanwhile, the mailbox is another account's, or nothing more can be
-    registered, so that every failure reaches the caller. `address` is that of
-    the browser, for the audit record. What was granted is in the same commit as the account.
+    registered, so that every failure reaches the caller. `address` is that of the browser, for the audit record. The
+    grant is stored in the same commit as the account.
     """
     now = context.world.now()
 

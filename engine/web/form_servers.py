@@ -38,7 +38,7 @@ from engine.web.form_registration import Connecting, register
 from engine.web.rendering import page
 
 MOST_PROBES = 50
-"""Most look-ups of servers and logins with one link."""
+"""Maximum look-ups of servers and logins with one link."""
 
 
 async def answer(context: Context, link: FormLink, asked: PageRequest, apps: tuple[App, ...]) -> Response:
@@ -81,7 +81,7 @@ async def _find(context: Context, link: FormLink, asked: PageRequest, apps: tupl
 
 
 def _instead(link: FormLink, found: Autoconfig, apps: tuple[App, ...]) -> dict[str, str] | None:
-    """The app whose servers were found: to sign in there is better than to enter a password here."""
+    """The app whose servers were found: signing in there is better than entering a password here."""
     host = found.imap.host if isinstance(found.imap, ServerFound) else None
     for app in apps:
         if host is not None and app.imap_server is not None and app.imap_server.host == host:
@@ -128,7 +128,7 @@ async def _try(context: Context, link: FormLink, asked: PageRequest) -> Response
 
 
 def _sent_before(context: Context, link: FormLink, record: Registration) -> Account | None:
-    """The account that the same form has made a moment ago, as when its button is pressed twice; None: there is none.
+    """The account that the same form created a moment ago (its button was pressed twice); None: there is none.
 
     Only the second answer reaches the browser, and it must not say that nothing was connected.
     """
@@ -142,7 +142,7 @@ def _sent_before(context: Context, link: FormLink, record: Registration) -> Acco
 
 
 def _signs_in_no_more(account: Account | None) -> SigningIn | None:
-    """What becomes of the OAuth2 sign-in of an account that gets servers and a password."""
+    """What happens to the OAuth2 sign-in of an account that gets servers and a password."""
     return SigningIn() if account is not None and records.sign_in_of(account.record) is not None else None
 
 

@@ -1,8 +1,8 @@
-"""Slows down whoever guesses passwords: a number of failures for each name and address, in bounded memory.
+"""Slows down the guessing of passwords: limits failures by name and by address, in bounded memory.
 
 After `FREE` failures within `WINDOW`, a name, or an address (an IPv6 client owns a /64), is refused until the oldest of
-them is that old; nothing is checked meanwhile. A name is refused only from addresses at which it has not signed in
-lately, so that a stranger cannot lock its owner out. Memory is bounded: the oldest entries are forgotten first.
+them is that old; nothing is checked meanwhile. A name is refused only from addresses from which it has not signed in
+lately, so a stranger cannot lock its owner out. Memory is bounded: the oldest entries are forgotten first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REMEMBERED = 4096
 
 
 class LoginLimits:
-    """The failures of late."""
+    """The recent failures."""
 
     def __init__(self) -> None:
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
@@ -36,7 +36,7 @@ class LoginLimits:
         return max(self._left(key) for key in keys)
 
     def wait_at(self, address: str) -> int:
-        """The same for someone without a name."""
+        """The same for an attempt without a name."""
         return self._left(f"address {source_of(address)}")
 
     def failed(self, name: str, address: str) -> None:
@@ -45,11 +45,11 @@ class LoginLimits:
         self._count(f"name {name.casefold()}")
 
     def failed_at(self, address: str) -> None:
-        """Count a failure of someone without a name."""
+        """Count a failure of an attempt without a name."""
         self._count(f"address {source_of(address)}")
 
     def succeeded(self, name: str, address: str) -> None:
-        """Remember where a person signs in."""
+        """Remember from where a person signs in."""
         key = (name.casefold(), source_of(address))
         self._known[key] = None
         self._known.move_to_end(key)

@@ -1,7 +1,7 @@
-"""What the links in mail say that lead to the public pages: checked, and taken apart. They have no end.
+"""Checks and parses the links in mail that lead to the public pages. They never expire.
 
-A link is signed (`engine/signed_links.py`), and `act` in its JSON is what it is for. What it says besides is as long as
-its signer made it, who may be an EmailEngine before, so nothing is taken for granted.
+A link is signed (`engine/signed_links.py`), and `act` in its JSON is what it is for. Its other members may have any
+length and may come from an earlier EmailEngine, so nothing about them is taken for granted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ClickLink(msgspec.Struct, frozen=True):
 
 
 class ListLink(msgspec.Struct, frozen=True):
-    """The link by which `rcpt` leaves `list`. `own`: as far as mail of the account `acc` is concerned."""
+    """The link by which `rcpt` leaves `list`. `own`: only as far as mail of the account `acc` is concerned."""
 
     acc: str
     list: str
@@ -45,7 +45,7 @@ _KINDS: dict[str, Any] = {"open": OpenLink, "click": ClickLink, "unsub": ListLin
 
 
 def opened(keys: LinkKeys, data: str, sig: str, act: str) -> Any:
-    """What a link says, as the kind of link that `act` is. Raises `Problem` 403."""
+    """The content of a link, as the kind that its `act` names. Raises `Problem` 403."""
     text = keys.opened(data, sig)
     if text is not None:
         try:

@@ -24,7 +24,7 @@ from engine.oauth.apps import App
 from engine.oauth.authorization import CallbackRefused, Identity, Pending
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.expected_email import check_expected
-from engine.oauth.sign_ins import SignIn, cookie_name
+from engine.oauth.sign_ins import OtherBrowser, SignIn, cookie_name
 from engine.store import grants
 from engine.web import form_outcome, sandbox_provider
 from engine.web.form_outcome import NotConnected
@@ -69,7 +69,7 @@ class SignInPages:
             )
         except (TokenError, ValueError) as error:
             log.warning("no one can sign in through the OAuth2 app %s: %s", app.id, error)
-            text = f"{app.of.name} cannot be reached at the moment. Try again in a minute"
+            text = f"{app.called} cannot be reached at the moment. Try again in a minute"
             raise NotConnected("server_error", text, link.form, _again(link, "new")) from error
         secure = urlsplit(back).scheme == "https"
         browser = self._sign_ins.browser(asked.cookies, secure=secure)
@@ -78,7 +78,7 @@ class SignInPages:
         response.set_cookie(
             cookie_name(secure=secure),
             browser,
-            max_age=int(authorization.LIFETIME),
+            max_age=int(authorization.REMEMBERED),
             path="/",
             secure=secure,
             httponly=True,
@@ -96,10 +96,7 @@ class SignInPages:
     async def _end(self, asked: PageRequest) -> Response:
         state = asked.query.get("state", "")
         sign_in = self._found(state, asked)
-        try:
-            link = self._context.form_links.read(sign_in.data, sign_in.sig, at=sign_in.pending.began)
-        except LinkRefused as refused:
-            raise NotConnected("link_invalid", str(refused), refused.form) from None
+        link = self._link_of(sign_in)
         again = _again(link, "accounts/new")
         try:
             await self._sign_ins.take(state)
@@ -115,8 +112,18 @@ class SignInPages:
         given = [asked.cookies.get(cookie_name(secure=secure), "") for secure in (True, False)]
         try:
             return self._sign_ins.find(state, next(filter(None, given), ""))
+        except OtherBrowser as refused:
+            # The caller is told, but a stranger gets no link with which to begin again.
+            raise NotConnected(refused.error, str(refused), self._link_of(refused.sign_in).form) from None
         except CallbackRefused as refused:
             raise NotConnected(refused.error, str(refused), None) from None
+
+    def _link_of(self, sign_in: SignIn) -> FormLink:
+        """The link that began a sign-in. Raises `NotConnected`."""
+        try:
+            return self._context.form_links.read(sign_in.data, sign_in.sig, at=sign_in.pending.began)
+        except LinkRefused as refused:
+            raise NotConnected("link_invalid", str(refused), refused.form) from None
 
     def _usable(self, app: str) -> AppState:
         state = self._oauth.book.state(app)
@@ -138,15 +145,15 @@ class SignInPages:
             if error.trouble is Trouble.APP_BROKEN:
                 await state.failed("", error)
                 raise CallbackRefused(
-                    "server_error", f"{app.of.name} does not accept this service. Its operator has been told"
+                    "server_error", f"{app.called} does not accept this service. Its operator has been told"
                 ) from error
-            raise CallbackRefused("server_error", f"{app.of.name} did not let you in. Sign in once more") from error
+            raise CallbackRefused("server_error", f"{app.called} did not let you in. Sign in once more") from error
         await state.worked("")
         check_expected(identity, link.form.expected_email or None)
         told = identity.user if identity is not None else None
         user = told or link.form.email or None
         if user is None:
-            raise CallbackRefused("server_error", f"{app.of.name} does not tell which address is yours")
+            raise CallbackRefused("server_error", f"{app.called} does not tell which address is yours")
         return SignedIn(app, user, told is not None, identity.name if identity is not None else None, tokens)
 
     async def _identity(self, app: App, tokens: Tokens, pending: Pending) -> Identity | None:

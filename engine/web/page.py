@@ -51,7 +51,7 @@ class Menu:
 
 @dataclass(frozen=True, eq=False)
 class Declared:
-    """One page or action. `role` None: no one need be signed in. `name` is its file's, and its template's."""
+    """One page or action. `role` None: it requires no sign-in. `name` is its file's, and its template's."""
 
     method: Literal["GET", "POST"]
     path: str
@@ -64,14 +64,14 @@ class Declared:
 
     @property
     def rule(self) -> str:
-        """The path as the router has it."""
+        """The path in the form of the router."""
         return self.path.replace("{", "<").replace("}", ">")
 
 
 def page(
     path: str, *, role: Role | None, menu: Menu | None = None, under: str | None = None
 ) -> Callable[[Handler], Handler]:
-    """Declare the handler below as the page at `path`. `under`: the page that the navigation marks meanwhile."""
+    """Declare the handler below as the page at `path`. `under`: the page that the navigation marks in its place."""
     return declare(_DECLARED, method="GET", path=path, role=role, menu=menu, under=under, longest_form=LONGEST_FORM)
 
 
@@ -81,7 +81,7 @@ def action(path: str, *, role: Role | None, longest_form: int = LONGEST_FORM) ->
 
 
 def declared_in(modules: Iterable[ModuleType]) -> tuple[Declared, ...]:
-    """What is declared in `modules`. Raises `ValueError` for what does not fit its handler, or is there twice."""
+    """What is declared in `modules`. Raises `ValueError` for what does not fit its handler, or is declared twice."""
     found: dict[tuple[str, str], Declared] = {}
     for handler, declared in declared_handlers(modules, _DECLARED):
         name = handler.__module__.rpartition(".")[2]

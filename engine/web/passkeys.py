@@ -1,7 +1,7 @@
-"""Passkeys (WebAuthn level 2): made by someone who is signed in, and then enough to sign in, without name or password.
+"""Passkeys (WebAuthn level 2): created by a person who is signed in; from then on it replaces name and password.
 
-A passkey is checked against the origin at which it was made, and its authenticator must have verified the person by
-PIN or body: so it stands for password and one-time code together. `webauthn` is imported at the first use.
+A passkey is checked against the origin at which it was made, and its authenticator must have verified the person by PIN
+or biometrics, so it counts as password and one-time code together. `webauthn` is imported at the first use.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Answered(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """What is needed of a browser's answer to find its challenge and its passkey; `webauthn` checks the whole."""
+    """The parts of a browser's answer that identify challenge and passkey; `webauthn` checks the whole."""
 
     id: str
     response: _Answered
@@ -48,7 +48,7 @@ class _ClientData(msgspec.Struct):
 
 
 class Passkeys:
-    """The passkeys of all who may sign in to one engine."""
+    """The passkeys of everyone who may sign in to one engine."""
 
     def __init__(self, store: Store, people: People, world: World) -> None:
         self._store = store
@@ -57,7 +57,7 @@ class Passkeys:
         self._challenges = Challenges(world)
 
     def of(self, who: SignedIn) -> list[PasskeyRow]:
-        """A person's passkeys, the oldest first."""
+        """A person's passkeys, oldest first."""
         return passkeys.of_person(self._store.reader, who.person.id)
 
     def creation(self, who: SignedIn, issuer: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Passkeys:
     async def add(self, who: SignedIn, origin: str, name: str, answer: str, address: str) -> None:
         """Store the passkey that a browser at `origin` has made. Raises `Refused`."""
         if who.person.password is None:
-            # Their provider decides each time whether they may come in; a passkey would not ask it.
+            # Their provider decides at each sign-in whether they may enter; a passkey would bypass it.
             raise Refused("own_sign_in.provider_only")
         name = " ".join(name.split())
         if not 0 < len(name) <= LONGEST_NAME:
@@ -120,7 +120,7 @@ class Passkeys:
         await self._store.commit(change)
 
     async def sign_in(self, answer: str, address: str, agent: str) -> str:
-        """Begin a session for whom a passkey belongs to; its cookie. Raises `Refused`."""
+        """Begin a session for the owner of a passkey; return its cookie. Raises `Refused`."""
         limits = self._people.limits
         wait = limits.wait_at(address)
         if wait:
@@ -138,7 +138,7 @@ class Passkeys:
         if row is None:
             raise Refused("sign_in.passkey_unknown")
         count = await self._world.in_thread(_signed, answer, challenge, row)
-        # Between the look and here is a thread: the same answer may have come twice.
+        # A thread has run since the look-up, so the same answer may have come twice.
         if count is None or not self._challenges.is_open(challenge, _SIGN_IN):
             raise Refused("sign_in.passkey_refused")
         self._challenges.use(challenge)
@@ -169,12 +169,12 @@ def _make(person: PersonRow) -> str:
 
 
 def _handle(person: PersonRow) -> str:
-    """What an authenticator knows a person by: the same for all passkeys of one, and of no other engine."""
+    """The id by which authenticators know a person: the same for all passkeys of one, on this engine only."""
     return _text(hashlib.sha256(f"{person.id} {person.created!r}".encode()).digest()[:16])
 
 
 def _made(answer: str, challenge: bytes, origin: str) -> PasskeyRow | None:
-    """The passkey of a browser's answer; None if it is no good. Runs in a thread."""
+    """The passkey of a browser's answer; None if it is invalid. Runs in a thread."""
     from webauthn import verify_registration_response
     from webauthn.helpers.cose import COSEAlgorithmIdentifier
     from webauthn.helpers.exceptions import WebAuthnException

@@ -35,7 +35,7 @@ class Passwords:
         return f"scrypt${_N}${_R}${_P}${_text(salt)}${_text(key)}"
 
     async def holds(self, password: str, stored: str | None) -> bool:
-        """Whether this is the password; with None, it is not, and it takes as long to say so."""
+        """Whether this is the password. For None it never is, which takes just as long to find out."""
         n, r, p, salt, key = _parts(stored) if stored is not None else (_N, _R, _P, b"\0" * 16, None)
         async with self._turns:
             found = await self._world.in_thread(_key, password, salt, n, r, p)

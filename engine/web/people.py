@@ -1,7 +1,7 @@
 """The people who may use the pages: signing in and out, one-time links, passwords, one-time codes.
 
 A session is 256 random bits in a cookie; only their hash is stored. The token in forms is derived from the cookie, so
-that of another session never fits. What happens here is in the audit record.
+one of another session never matches. What happens here goes into the audit record.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TOUCH = 60.0
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """Who asks, in which session. `cookie` is the session's secret."""
+    """A signed-in person. `cookie` is the session's secret."""
 
     person: PersonRow
     session: SessionRow
@@ -65,7 +65,7 @@ class Refused(EngineError):
 
 
 class People:
-    """All who may use the pages of one engine."""
+    """Everyone who may use the pages of one engine."""
 
     def __init__(self, store: Store, vault: Vault, settings: SettingsBook, world: World) -> None:
         self._store = store
@@ -77,7 +77,7 @@ class People:
         self._notes: dict[str, list[tuple[str, dict[str, object]]]] = {}
 
     def of(self, cookies: Mapping[str, str]) -> SignedIn | None:
-        """Who has these cookies; None if nobody has, or not any more."""
+        """The person with these cookies; None if there is no such session (any longer)."""
         cookie = cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
         if not cookie:
             return None
@@ -86,11 +86,11 @@ class People:
         return SignedIn(person, session, cookie) if person is not None and session is not None else None
 
     def nobody_yet(self) -> bool:
-        """Whether nobody can sign in yet."""
+        """Whether no person exists yet."""
         return people.count(self._store.reader) == 0
 
     async def touch(self, who: SignedIn) -> None:
-        """Note that a session was used. A disk that takes nothing does not end it."""
+        """Note that a session was used. If the disk takes nothing, the session continues."""
         now = self._world.now()
         if now - who.session.seen < TOUCH:
             return
@@ -100,7 +100,7 @@ class People:
             return
 
     async def sign_in(self, name: str, password: str, code: str, address: str, agent: str) -> str:
-        """Begin a session; its cookie. Raises `Refused`."""
+        """Begin a session; return its cookie. Raises `Refused`."""
         wait = self.limits.wait(name, address)
         if wait:
             raise Refused("sign_in.too_many", count=-(-wait // 60))
@@ -115,7 +115,7 @@ class People:
         return await self.begin(row, address, agent)
 
     async def begin(self, row: PersonRow, address: str, agent: str) -> str:
-        """Begin a session for a person who has proved who they are; its cookie."""
+        """Begin a session for a person who has proved who they are; return its cookie."""
         cookie, now = self._world.token_bytes(32).hex(), self._world.now()
         session = SessionRow(web_sessions.hashed(cookie), row.id, now, now, address, agent[:LONGEST_AGENT])
 
@@ -127,9 +127,9 @@ class People:
         return cookie
 
     async def sign_on(self, subject: str, name: str, role: Role | None, address: str, agent: str) -> str:
-        """Begin a session for whom a provider has identified, who may be new; its cookie.
+        """Begin a session for a person whom a provider has identified, perhaps a new one; return its cookie.
 
-        `role` None: they may not sign in, wherever they still are. Raises `Refused`.
+        `role` None: they may not sign in, and their sessions end. Raises `Refused`.
         """
 
         def change(tx: Tx) -> PersonRow | None:
@@ -154,7 +154,7 @@ class People:
         return await self.begin(found, address, agent)
 
     def sessions(self, who: SignedIn) -> list[SessionRow]:
-        """The sessions of a person, the one that was used last first."""
+        """A person's sessions, last used first."""
         return web_sessions.of_person(self._store.reader, who.person.id, self._world.now())
 
     async def end(self, who: SignedIn, address: str, start: str) -> bool:
@@ -169,7 +169,7 @@ class People:
         return await self._store.commit(change)
 
     async def end_others(self, who: SignedIn, address: str) -> int:
-        """End all sessions of a person but this one; how many that were."""
+        """End a person's other sessions; return how many."""
 
         def change(tx: Tx) -> int:
             ended = web_sessions.end_all(tx, who.person.id, who.session.hash)
@@ -188,7 +188,7 @@ class People:
         return people.get(self._store.reader, id_)
 
     async def enter(self, link: EntryLink, name: str, password: str, address: str, agent: str) -> str:
-        """Use a one-time link: someone new, or a new password; the cookie of their session. Raises `Refused`."""
+        """Use a one-time link: create a person or set a password; return the cookie of a session. Raises `Refused`."""
         name = " ".join(name.split())
         self._check_password(password, name)
         if link.person is None and not 0 < len(name) <= LONGEST_NAME:
@@ -243,7 +243,7 @@ class People:
         return self._world.token_bytes(totp.KEY_BYTES)
 
     async def use_codes(self, who: SignedIn, key: bytes, code: str, address: str) -> None:
-        """Ask for one-time codes from now on; `code` proves that the key has arrived. Raises `Refused`."""
+        """Require one-time codes from now on; `code` proves that the key has arrived. Raises `Refused`."""
         step = totp.step_of(key, code, self._world.now())
         if step is None:
             raise Refused("sign_in.wrong_code")
@@ -251,12 +251,12 @@ class People:
         await self._set_codes(who, sealed, step, address, "person.codes_on")
 
     async def stop_codes(self, who: SignedIn, code: str, address: str) -> None:
-        """Ask for no codes any more; takes one. Raises `Refused`."""
+        """Stop requiring codes; this takes one more. Raises `Refused`."""
         await self._take_code(who.person, code, who.person.name, address)
         await self._set_codes(who, None, 0, address, "person.codes_off")
 
     def form_token(self, who: SignedIn) -> str:
-        """The token that forms of this session carry: another text each time, so that compression tells nothing."""
+        """The token that forms of this session carry: a new text each time, so that compression reveals nothing."""
         token, mask = _token(who.cookie), self._world.token_bytes(16)
         return (mask + bytes(a ^ b for a, b in zip(token, mask, strict=True))).hex()
 
@@ -270,13 +270,13 @@ class People:
         return len(data) == 32 and hmac.compare_digest(token, _token(who.cookie))
 
     def say(self, who: SignedIn, key: str, values: dict[str, object]) -> None:
-        """Keep a sentence for the next page of this session."""
+        """Store a sentence for the next page of this session."""
         if who.session.hash not in self._notes and len(self._notes) >= 1000:
             self._notes.pop(next(iter(self._notes)))
         self._notes.setdefault(who.session.hash, [])[5:] = [(key, values)]
 
     def said(self, who: SignedIn) -> list[tuple[str, dict[str, object]]]:
-        """The sentences kept, once."""
+        """Remove and return the stored sentences."""
         return self._notes.pop(who.session.hash, [])
 
     async def record(self, who: SignedIn, address: str, operation: str, object_: str) -> None:
@@ -292,7 +292,7 @@ class People:
         return people.every(self._store.reader)
 
     async def invite(self, who: SignedIn, address: str, role: Role, person: PersonRow | None = None) -> str:
-        """Make a one-time link for someone new, or for a new password; its key."""
+        """Make a one-time link for a new person, or for a new password; return its key."""
 
         def change(tx: Tx) -> str:
             self.note_audit(tx, who.person.name, address, "person.link", person.name if person is not None else "*")
@@ -356,7 +356,7 @@ class People:
 
 
 def _free_name(tx: Tx, name: str) -> str:
-    """The name with a number, if someone has it who is not known to sign in at the provider."""
+    """The name, with a number if another person has it."""
     numbers = (f" ({number})" for number in itertools.count(2))
     names = itertools.chain([name], (f"{name[: LONGEST_NAME - len(each)]}{each}" for each in numbers))
     return next(each for each in names if people.named(tx, each) is None)

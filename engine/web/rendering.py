@@ -37,7 +37,7 @@ HEADERS = {
     "X-Robots-Tag": "noindex",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""The headers of every answer of this package, but that the steps of a form may be gone back to."""
+"""The headers of every answer of this package, except that the browser may go back to the steps of a form."""
 _STEPS = frozenset({"choose.html", "address.html", "mail_servers.html"})
 """With `no-store`, the back button leads from the answer to a form to the browser's "confirm form resubmission"."""
 

@@ -9,7 +9,7 @@ class Role(StrEnum):
     """A role; each may do what the ones after it may."""
 
     OWNER = "owner"
-    """Everything, also who may sign in, tokens and what leads to secrets."""
+    """Everything, including who may sign in, tokens and what leads to secrets."""
     OPERATOR = "operator"
     """Run the engine: accounts, messages, webhooks, settings."""
     READER = "reader"
@@ -24,5 +24,5 @@ _RANKS = tuple(Role)
 
 
 def role_of(stored: str) -> Role:
-    """The role as it is stored; one that is not known here may only look."""
+    """The stored role; an unknown one may only read."""
     return Role(stored) if stored in _RANKS else Role.READER

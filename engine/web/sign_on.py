@@ -1,7 +1,7 @@
-"""Sign-on for people: an OpenID Connect provider says who someone is, and its claims which role they have.
+"""Sign-on for people: an OpenID Connect provider identifies them, and its claims decide their roles.
 
-What a sign-on under way needs travels in a cookie, sealed: the browser that began it has it, and nothing is stored. The
-role is decided anew each time; someone whose claims give none any more is signed out everywhere.
+A sign-on in progress is kept in a sealed cookie of the browser that began it, and nothing is stored. The role is
+decided at each sign-on; a person whose claims no longer give one is signed out everywhere.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LONGEST_NEXT = 1000
 
 
 class UnderWay(msgspec.Struct, frozen=True):
-    """One sign-on: what its callback is held against, and where to go afterwards."""
+    """One sign-on in progress: what its callback must match, and where to go afterwards."""
 
     pending: Pending
     next: str
@@ -81,7 +81,7 @@ class SignOn:
             raise Refused("sign_in.sign_on_late") from error
 
     async def end(self, under_way: UnderWay, query: Mapping[str, str], address: str, agent: str) -> str:
-        """Begin a session for whom the provider has sent back; its cookie. Raises `Refused`."""
+        """Begin a session for the person whom the provider sent back; return its cookie. Raises `Refused`."""
         try:
             code = authorization.code_of(under_way.pending, query, self._context.world.now())
             claims = await self._claims(under_way.pending, code)
@@ -96,7 +96,7 @@ class SignOn:
         return await self._people.sign_on(subject, _name(claims), role, address, agent)
 
     async def _claims(self, pending: Pending, code: str) -> dict[str, Any]:
-        """What the provider says of the person; `sub` is among it."""
+        """The provider's claims about the person, `sub` among them."""
         requests, app = self._context.oauth.requests, self._app
         tokens = await requests.exchange(app, code, pending.verifier, pending.redirect_url)
         claims = authorization.checked_claims(app, tokens, pending, self._context.world.now())

@@ -1,6 +1,6 @@
 """The styles and scripts of the pages: named by their contents, so that browsers may keep them, and gzipped once.
 
-What others wrote is in `static/vendored.toml` with version, source, licence and hash.
+`static/vendored.toml` lists what others wrote, with version, source, licence and hash.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`/admin/stream`: which blocks of a page have changed, as server-sent events, at most one a second.
 
-An event `changed` names topics, separated by blanks; the page asks again for the blocks that are about one of them:
+An event `changed` names topics, separated by blanks; the page requests the blocks about one of them again:
 
 * the noun of each new event of the journal: `message` of `messageSent`, `account`, `mailbox` ...
 * `account`: an account has another state.
@@ -28,7 +28,7 @@ from engine.web.people import People, SignedIn
 PAUSE = 1.0
 TICK = 30.0
 MOST_READ = 200
-"""Most events of which a stream tells one by one; beyond that, all topics have changed."""
+"""Maximum events that a stream examines one by one; beyond that, all topics count as changed."""
 _NOUN = re.compile("[a-z]+")
 _ABOUT_ACCOUNTS = {"authentication", "connect"}
 EVERYTHING = frozenset({"account", "message", "mailbox", "webhook", "export", "list", "track", "data"})
@@ -76,7 +76,7 @@ class Streaming:
                     yield sse.STILL_HERE
 
     def _version(self) -> int:
-        """A number that is another one after each commit."""
+        """A number that changes with each commit."""
         return database.data_version(self._context.store.reader)
 
     def _happened(self, position: int) -> set[str]:

@@ -1,8 +1,8 @@
 """The texts of the pages: one TOML file a language in `texts/`, of which `en.toml` is whole.
 
 A text is found by its key, `section.name`. Values go into `{braces}`, escaped. Where the words depend on a number, the
-text is a table of `one` and `other`, chosen by `{count}`. What a language lacks is English. A key that is in no file
-raises KeyError: a test asks for all that templates and pages name.
+text is a table of `one` and `other`, chosen by `{count}`. Texts that a language lacks are English. A key that is in no
+file raises KeyError; a test looks up every key that templates and pages use.
 """
 
 from __future__ import annotations

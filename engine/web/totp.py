@@ -1,4 +1,4 @@
-"""One-time codes (RFC 6238): six digits, a new one each 30 seconds, SHA-1 as authenticator apps have it. Pure."""
+"""One-time codes (RFC 6238): six digits, a new one each 30 seconds, SHA-1, as in authenticator apps. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`/open.gif` and `/redirect`: the picture and the links of tracked mail, and the events that they raise.
 
-Both do what they are there for whatever becomes of the event: a link leads where it was signed to lead, and nowhere
-else, though the account is gone, the disk full, or the link used a thousand times (`engine/web/visits.py`).
+Both work whatever happens to the event: a link leads to its signed target and nowhere else, even if the account is
+gone, the disk is full, or the link was used a thousand times (`engine/web/visits.py`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class TrackingPages:
         return Response(PICTURE, headers=headers)
 
     async def click(self, asked: PageRequest) -> Response:
-        """On to where the link leads. Raises `Problem` 403 for a link that is not ours."""
+        """Redirect to the link's target. Raises `Problem` 403 for a link that is not ours."""
         link: ClickLink = opened(self._context.link_keys, *_signed(asked), "click")
         await self._tell(asked, "trackClick", link, {"url": link.url})
         headers = {**_HEADERS, "Location": location(link.url), "Content-Type": "text/plain; charset=utf-8"}

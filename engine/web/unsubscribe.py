@@ -23,11 +23,11 @@ from engine.web.rendering import HEADERS, page, redirect
 
 COME_BACK = "subscribe"
 LONGEST_SHOWN = 320
-"""Most characters of a name or an address that the page shows."""
+"""Maximum characters of a name or an address that the page shows."""
 
 
 async def unsubscribe(context: Context, asked: PageRequest) -> Response:
-    """The page, or what is asked for with its button or by a mail program."""
+    """The page, or the answer to its button or to the one click of a mail program."""
     data, sig = asked.query.get("data", ""), asked.query.get("sig", "")
     link: ListLink = opened(context.link_keys, data, sig, "unsub")
     if asked.method != "POST":
@@ -73,7 +73,7 @@ async def _come_back(context: Context, link: ListLink, asked: PageRequest) -> No
 
 
 def _tell(context: Context, tx: Tx, event: str, link: ListLink, address: str | None, agent: str | None) -> None:
-    """Raise the event. An account that is gone hears nothing; the entry counts all the same."""
+    """Raise the event, unless the account is gone; the entry counts either way."""
     if accounts.exists(tx, link.acc):
         data = {
             "recipient": link.rcpt,

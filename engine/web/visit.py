@@ -16,6 +16,7 @@ from engine.decoding.decode import decode_body, decode_query
 from engine.edge.client_disconnect import carry_through
 from engine.errors import Problem
 from engine.events.hourly import HourlyCounts
+from engine.http.edge_log import REFERENCE
 from engine.http.html_pages import PageRequest
 from engine.http.operation import Encoded, Operation
 from engine.http.readiness import must_be_well
@@ -50,7 +51,7 @@ class Site:
 
 
 class Visit:
-    """What a page is asked. `who` is None on pages for which no one need be signed in.
+    """One request for a page. `who` is None on pages that require no sign-in.
 
     `query` and `form` hold the last of repeated fields, `asked.pairs` all of them.
     """
@@ -66,13 +67,13 @@ class Visit:
         self.query = asked.query
         self.form = asked.form
         self.needed = 0
-        """How many things need someone, as the navigation says."""
+        """How many things need attention, for the navigation."""
         self.who: SignedIn | None = site.people.of(asked.cookies)
         self.text: Texts = texts_of(_language(asked.headers.get("accept-language", "")))
 
     @property
     def signed_in(self) -> SignedIn:
-        """Who asks, on pages for which one must be signed in."""
+        """The person who asks, on pages that require a sign-in."""
         if self.who is None:
             raise Problem(401, "Sign in first")
         return self.who
@@ -160,14 +161,15 @@ class Visit:
 
     def failed(self, problem: Problem) -> Response:
         """The page for an error that the page's handler did not treat."""
-        response = self.show(template="error.html", status=problem.status, problem=problem)
+        reference = problem.headers.get(REFERENCE, "")
+        response = self.show(template="error.html", status=problem.status, problem=problem, reference=reference)
         response.headers.update(problem.headers)
         return response
 
     def faults(self, problem: Problem) -> dict[str, str]:
-        """What is wrong with each field of a form, by the path of the member; "" for what is about none.
+        """The faults of the fields of a form, by the path of the member; "" for those of no field.
 
-        Raises the problem if it is no 400: that is not for the form to tell.
+        Raises the problem unless it is a 400, since no form can explain it.
         """
         if problem.status != 400:
             raise problem
@@ -200,10 +202,12 @@ class Visit:
 
     @property
     def is_secure(self) -> bool:
-        """Whether the browser came by TLS, as it says itself, or the proxy before us."""
+        """Whether the browser came by TLS: to us, or as it says itself, or the proxy before us."""
         headers = self.asked.headers
-        return headers.get("x-forwarded-proto", "").startswith("https") or headers.get("origin", "").startswith(
-            "https:"
+        return (
+            self.asked.is_tls
+            or headers.get("x-forwarded-proto", "").startswith("https")
+            or headers.get("origin", "").startswith("https:")
         )
 
     def url(self, path: str) -> str:
@@ -225,7 +229,7 @@ def _by_handler() -> dict[Callable[..., Any], Operation]:
 
 @functools.cache
 def _menus() -> dict[str, list[Declared]]:
-    # Pages need this module, so that they are looked for when the first of them is shown.
+    # Pages import this module, so they are collected only when the first of them is shown.
     from engine.web.pages import pages
 
     found: dict[str, list[tuple[int, Declared]]] = {"main": [], "settings": []}
@@ -250,7 +254,7 @@ def _operation(handler: Callable[..., Any]) -> Operation:
 
 
 def _language(accepted: str) -> str:
-    """The first language that the browser names and we have; weights are left out, browsers sort them."""
+    """The first language that the browser names and we have; weights are ignored, since browsers sort them."""
     for each in accepted.split(","):
         name = each.partition(";")[0].strip().lower()
         for language in (name, name.partition("-")[0]):

@@ -1,8 +1,8 @@
 """Counts how often the links of mail are used, in bounded memory: how many events each may raise, and bursts. Pure.
 
-One who has a link can ask for it all day. So each link raises at most `BURST` events at once, and one more every
-`REFILL` seconds; all links together raise at most `IN_ALL` a second. Beyond that, a link still leads where it leads.
-Those that were silent for longest are forgotten first, and all at a restart.
+A link can be requested any number of times. So each link raises at most `BURST` events at once, and one more every
+`REFILL` seconds; all links together raise at most `IN_ALL` a second. Beyond that, links still work but raise no event.
+The links unused for longest are forgotten first, and all of them at a restart.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ BURST = 20
 REFILL = 60.0
 IN_ALL = 200
 REMEMBERED = 20_000
-"""Most links, and most mails, that are remembered."""
+"""Maximum links, and maximum mails, that are remembered."""
 BURST_LINKS = 3
 """This many links of one mail within `BURST_SECONDS` are too many for a person."""
 BURST_SECONDS = 1.0
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Visits:
-    """The links used lately. Texts name the mail and its link; `now` is in seconds of a clock that goes forward."""
+    """The links used lately. The texts name the mail and its link; `now` is in seconds of a clock that goes forward."""
 
     def __init__(self) -> None:
         self._links: OrderedDict[bytes, tuple[float, float]] = OrderedDict()

@@ -22,7 +22,7 @@ class EventGroup(msgspec.Struct, frozen=True):
 
 
 def event_groups(chosen: Iterable[str]) -> list[EventGroup]:
-    """Every event there is, and those that are chosen although this engine raises none of that name."""
+    """Every event, and chosen names of which this engine raises none."""
     groups: dict[str, list[str]] = {name: [] for name in ("message", "list", "mailbox", "account", "engine")}
     for event in EVENT_DATA:
         groups[_group(event)].append(event)

@@ -5,7 +5,7 @@
    task until the backlog is empty (`_run_line`), so memory holds one small object for each account that lags.
 3. The task posts the account's events one after another (`_deliver`), so trouble with one account delays no other. At
    most `[webhooks] parallel` posts are under way at once.
-4. On 2xx the event is done; 410 ends the posting. Otherwise the event waits or is parked (`retry`, `_until_due`).
+4. On 2xx the event is done; 410 ends the posting. Otherwise the event waits or is parked (`retry`, `due_posts`).
 5. `_keep` stores position and backlogs about once a second: a crash repeats at most that second and skips nothing.
 """
 
@@ -29,15 +29,16 @@ from engine.store import webhooks
 from engine.store.webhooks import EndpointRow, LineRow, ParkedRow
 from engine.store.writer import Store, Tx
 from engine.webhooks.backlog import AccountBacklog
+from engine.webhooks.due_posts import DuePosts
 from engine.webhooks.endpoint_log import EndpointLog
 from engine.webhooks.event_waits import EventWaits
 from engine.webhooks.expression_checks import ExpressionError
 from engine.webhooks.health import health_of
 from engine.webhooks.plan import Plan, letter_of, payload
 from engine.webhooks.post import Answer, PostCounts, Poster
-from engine.webhooks.retry import EARLY, PostOutcome
+from engine.webhooks.retry import PostOutcome
 from engine.webhooks.target import WebhookTarget
-from engine.world import LOOK_AGAIN, World
+from engine.world import World
 
 log = logging.getLogger("engine.webhooks")
 PAGE = 500
@@ -74,7 +75,7 @@ class Endpoint:
         self.id = row.id
         self._journal, self._store = journal, store
         self._config, self._world = config, world
-        self._egress, self._waits = egress, waits
+        self._waits = waits
         self._on_gone, self._on_done = on_gone, on_done
         self._plan: Plan | None = None
         self._round = trio.CancelScope()
@@ -85,11 +86,8 @@ class Endpoint:
         self._touched: set[str] = set()
         self._kept_position, self._kept_delivered = row.seq, self.health.delivered
         self._kept_at, self._held = -math.inf, False
-        self._news, self._again, self._taken = trio.Event(), trio.Event(), trio.Event()
-        self._not_before: dict[str, float] = {}
-        """Until when each target's `Retry-After` forbids posts (`World.elapsed`)."""
-        self._waiting: dict[str, trio.CancelScope] = {}
-        self._taken_at: dict[str, float] = {}
+        self._news, self._again = trio.Event(), trio.Event()
+        self._due = DuePosts(egress, world)
         self._nursery: trio.Nursery | None = None
         self._slots, self._story = trio.CapacityLimiter(config.parallel), EndpointLog(row.id, world)
 
@@ -97,7 +95,7 @@ class Endpoint:
         """Set the plan, with immediate effect: post waiting events at once, forget any `Retry-After` and 410."""
         self._plan = plan
         self.health.gone = False
-        self._not_before.clear()
+        self._due.forget_retry_after()
         for line in self.lines.values():
             line.next_at = None
             line.gone = False
@@ -126,8 +124,8 @@ class Endpoint:
             line.gone = False
             if self._nursery is not None:
                 self._nursery.start_soon(self._run_line, line)
-        elif (waiting := self._waiting.get(account)) is not None:
-            waiting.cancel()
+        else:
+            self._due.hasten(account)
 
     def hold(self) -> None:
         """Stop posting and storing the position until `moved` or `release` is called."""
@@ -216,7 +214,6 @@ class Endpoint:
             self.health.error, self.health.error_at = f"internal error: {crash.exceptions[0]!r}", self._world.now()
             well = False
         finally:
-            self._waiting.clear()
             await self._poster.aclose()
         return well
 
@@ -285,7 +282,7 @@ class Endpoint:
             target = plan.target_of(line.account) if plan is not None else None
             if plan is None or target is None:
                 return True
-            early = await self._until_due(line, target)
+            early = await self._due.wait_for(line, target)
             if plan.target_of(line.account) != target:
                 continue
             try:
@@ -321,7 +318,7 @@ class Endpoint:
                 now,
                 answer.outcome,
                 retry_after=answer.retry_after,
-                taken_at=self._taken_at.get(target.key, -math.inf),
+                taken_at=self._due.taken_at(target),
             )
             if wait is None:
                 await self._park(line, entry, answer.text)
@@ -329,40 +326,8 @@ class Endpoint:
             if answer.retry_after is None:
                 wait *= 1 + JITTER * (2 * self._world.random.random() - 1)
             else:
-                before = self._not_before.get(target.key, -math.inf)
-                self._not_before[target.key] = max(before, self._world.elapsed() + answer.retry_after)
+                self._due.forbid(target, answer.retry_after)
             line.next_at, line.longest = now + wait, wait
-
-    async def _until_due(self, line: AccountBacklog, target: WebhookTarget) -> bool:
-        """Wait until the line's next post is due; return True if the receiver's return brought it forward."""
-        early = False
-
-        def is_back() -> None:
-            nonlocal early
-            if not line.answered:
-                early = True
-                waiting.cancel()
-
-        began = trio.current_time()
-        listening = self._egress.listening(target.host, target.dialled, is_back)
-        with listening, trio.CancelScope() as waiting:
-            self._waiting[line.account] = waiting
-            since = self._world.now()
-            while (left := line.seconds_left(self._world.now())) > 0:
-                with trio.move_on_after(min(left, LOOK_AGAIN)):
-                    if line.answered:
-                        await trio.sleep_forever()
-                    await trio.sleep_until(began + EARLY)
-                    while self._taken_at.get(target.key, -math.inf) <= since:
-                        await self._taken.wait()
-                    is_back()
-        self._waiting.pop(line.account, None)
-        while (until := self._not_before.get(target.key)) is not None:
-            if (left := until - self._world.elapsed()) > 0:
-                await trio.sleep(min(left, LOOK_AGAIN))
-            else:
-                del self._not_before[target.key]
-        return early
 
     # What came of it.
 
@@ -375,14 +340,12 @@ class Endpoint:
 
     def _succeeded(self, target: WebhookTarget, now: float) -> None:
         self.health.delivered += 1
-        self.health.last_success = self._taken_at[target.key] = now
+        self.health.last_success = now
         if all(line.attempts == 0 for line in self.lines.values()):
             self.health.failing_since = None
             self._story.taken(target)
         self._news.set()
-        if self._taken.statistics().tasks_waiting:
-            self._taken.set()
-            self._taken = trio.Event()
+        self._due.taken(target, now)
 
     def _failed(self, line: AccountBacklog, entry: Entry, answer: Answer, now: float, target: WebhookTarget) -> None:
         line.error = answer.text

@@ -1,6 +1,6 @@
-"""How long events waited until a webhook had accepted them, by the hour: what the pages draw.
+"""How long events waited until a webhook accepted them, by the hour, for the chart of the pages.
 
-Kept in memory: a start of the engine begins anew.
+It is kept in memory only, and begins anew at each start.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class EventWaits:
         self._longest: dict[int, float] = {}
 
     def accepted(self, since: float) -> None:
-        """An event is accepted that has waited since then (seconds since 1970).
+        """Note that an event was accepted that had waited since then (seconds since 1970).
 
-        What is replayed has waited since that was asked for.
+        A replayed event has waited since its replay was requested.
         """
         now = self._world.now()
         hour = int(now // HOUR)
@@ -30,10 +30,9 @@ class EventWaits:
         self._longest[hour] = max(self._longest.get(hour, 0.0), now - since)
 
     def last_day(self, waiting_since: float | None) -> list[float]:
-        """The longest wait in each of the last 24 hours, the present one last, in seconds.
+        """The longest wait in each of the last 24 hours, the current one last, in seconds.
 
-        An event that has not been accepted since `waiting_since` counts with what it had waited at the end of each
-        hour.
+        An event that has waited since `waiting_since` counts in each hour with its wait at the end of that hour.
         """
         now = self._world.now()
         found = []

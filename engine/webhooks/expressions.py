@@ -19,10 +19,10 @@ from engine.webhooks import expression_checks
 from engine.webhooks.expression_checks import ExpressionError
 
 LONGEST = 2000
-"""Most characters of an expression."""
+"""Maximum characters of an expression."""
 DEEPEST = 60
 WORK = 200_000
-"""Most work of one evaluation, about 30 ms. A step costs 10; each value it produces, and each 16 characters, 1."""
+"""Maximum work of one evaluation, about 30 ms. A step costs 10; each value it produces, and each 16 characters, 1."""
 STEP = 10
 
 

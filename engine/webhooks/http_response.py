@@ -16,7 +16,7 @@ import msgspec
 from engine.errors import ProtocolError
 
 MAX_HEAD = 16 * 1024
-"""Most octets of all heads of one answer, including interim ones."""
+"""Maximum octets of all heads of one answer, including interim ones."""
 MOST_BODY = 16 * 1024
 """Octets of body up to which reading an answer to its end costs less than a new connection."""
 

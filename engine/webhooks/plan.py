@@ -58,7 +58,7 @@ def payload(plan: Plan, body: bytes) -> bytes | None:
 
 
 def applied(filter_: Expression | None, map_: Expression | None, body: bytes) -> bytes | None:
-    """The same for these expressions; None for one that is not there. Raises `ExpressionError`."""
+    """The same for these expressions, each None if absent. Raises `ExpressionError`."""
     if filter_ is None and map_ is None:
         return body
     event = msgspec.json.decode(body)

@@ -27,7 +27,7 @@ from engine.world import World
 
 MAX_RESPONSE = 1024
 SHOWN = 200
-"""Most characters of a receiver's answer that an error quotes."""
+"""Maximum characters of a receiver's answer that an error quotes."""
 _SHUT = ("ECONNREFUSED", "EACCES")
 
 

@@ -4,12 +4,8 @@
 there instead, in the same order and by the same rules. The other endpoints are stored sealed, since they contain
 secrets. Each endpoint runs in its own task (`engine.webhooks.endpoint`), independently of the others.
 
-What a token for one account may set is restricted, since the operator's headers and the signature of the settings are
-the operator's secrets:
-
-* An endpoint created with it gets only that account's events and never posts to a private address.
-* A URL set with it is posted to without the operator's headers and without the signature of the settings.
-* Headers set with it never replace the operator's.
+An endpoint created with a token for one account gets only that account's events and never posts to a private address.
+What such a token sets for the endpoint of the settings is restricted, too (`engine.webhooks.account_targets`).
 
 An endpoint whose stored record cannot be read is listed, posts nothing, and can only be removed. An enabled endpoint
 that selects no events, or has no URL, stays at its position, so that nothing is skipped until that changes.
@@ -21,7 +17,7 @@ import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 import trio
@@ -36,8 +32,9 @@ from engine.store import webhooks
 from engine.store.sealed import endpoint_field
 from engine.store.vault import Vault
 from engine.store.webhooks import EndpointRow
-from engine.store.writer import Store, Tx
+from engine.store.writer import Store
 from engine.webhooks import signing
+from engine.webhooks.account_targets import AccountTargets
 from engine.webhooks.endpoint import Endpoint
 from engine.webhooks.event_waits import EventWaits
 from engine.webhooks.expressions import Expression
@@ -49,13 +46,6 @@ from engine.world import World
 log = logging.getLogger("engine.webhooks")
 
 
-class _Dated(msgspec.Struct):
-    """Of an event, when it happened."""
-
-    date: str
-
-
-DEFAULT = "default"
 TEST_EVENT = "webhookTest"
 _IN_INBOX = (
     "event != 'messageNew' || data.path == 'INBOX' || data.specialUse == '\\Inbox' || "
@@ -64,12 +54,15 @@ _IN_INBOX = (
 """New mail in the inbox, and every other event."""
 
 
+class _Dated(msgspec.Struct):
+    """The date of an event."""
+
+    date: str
+
+
 class _Settings(msgspec.Struct, frozen=True):
-    url: str | None = None
     enabled: bool = False
     events: frozenset[str] = frozenset({"*"})
-    headers: Headers = ()
-    secret: str | None = None
     inbox_only: bool = False
 
 
@@ -103,17 +96,16 @@ class EndpointRegistry:
         self._egress = egress
         self.waits, self.posts = EventWaits(world), PostCounts()
         self._nursery: trio.Nursery | None = None
-        self._bound = {part: webhooks.of_accounts(store.reader, part) for part in get_args(webhooks.Bound)}
         self._settings = _Settings()
         self._setting = trio.Lock()
         self._paused = False
-        self._accounts: dict[str, tuple[str | None, Headers]] = {}
-        self._targets: dict[str, WebhookTarget] = {}
-        self._target_of_all: WebhookTarget | None = None
+        self._targets = AccountTargets(store)
         rows = {row.id: row for row in webhooks.every(store.reader)}
-        self._new_default = DEFAULT not in rows
+        self._new_default = webhooks.DEFAULT not in rows
         now = world.now()
-        self._default_row = rows.pop(DEFAULT, EndpointRow(DEFAULT, None, b"", journal.last, b"{}", now, now))
+        self._default_row = rows.pop(
+            webhooks.DEFAULT, EndpointRow(webhooks.DEFAULT, None, b"", journal.last, b"{}", now, now)
+        )
         self.default = self._endpoint(self._default_row)
         self.default_created = self._default_row.created
         self.made: dict[str, Made] = {}
@@ -151,11 +143,8 @@ class EndpointRegistry:
 
         When it is first enabled, it begins with events from then on. An unusable URL is logged and ignored.
         """
-        given = tuple((each.key, each.value) for each in headers)
-        self._settings = _Settings(url, enabled, frozenset(events), given, secret, inbox_only)
-        self._target_of_all = self._parsed(url, None) if url else None
-        for account in self._accounts:
-            self._retarget(account)
+        self._settings = _Settings(enabled, frozenset(events), inbox_only)
+        self._targets.configure(url, tuple((each.key, each.value) for each in headers), secret)
         self._follow(always=True)
 
     def pause(self, paused: bool) -> None:
@@ -180,7 +169,7 @@ class EndpointRegistry:
     def positions(self) -> Iterator[tuple[str | None, int]]:
         """The id of each endpoint at work, None for those of tokens for one account, and the last event it has seen."""
         if self._settings.enabled:
-            yield DEFAULT, self.default.position
+            yield webhooks.DEFAULT, self.default.position
         for made in self.made.values():
             if made.record.enabled:
                 yield (made.id if made.owner is None else None), made.endpoint.position
@@ -205,19 +194,13 @@ class EndpointRegistry:
 
     def account(self, account: str, url: str | None, headers: Headers = ()) -> None:
         """Send an account's events to this URL (None: the one of the settings), with `headers` in either case."""
-        before = self._targets.get(account)
-        self._accounts[account] = (url or None, headers)
-        if not url and not headers:
-            del self._accounts[account]
-        self._retarget(account)
-        if self._targets.get(account) != before:
+        if self._targets.assign(account, url, headers):
             self._follow(always=False)
             self.default.nudge(account)
 
     def forget_account(self, account: str) -> None:
         """End a removed account's endpoints; events of it that are still due go to the URL of the settings."""
-        for bound in self._bound.values():
-            bound.discard(account)
+        self._targets.unbind(account)
         self.account(account, None)
         for made in [each for each in self.made.values() if each.owner == account]:
             del self.made[made.id]
@@ -230,7 +213,7 @@ class EndpointRegistry:
         Only one such block runs at a time, so that a value set with one kind of token is never taken for the other.
         """
         async with self._setting:
-            before = {part for part in parts if account in self._bound[part]}
+            before = self._targets.bound(account, parts)
             if bound:
                 await self._bind(account, parts, parts)
             try:
@@ -242,47 +225,13 @@ class EndpointRegistry:
             await self._bind(account, parts, parts if bound else ())
 
     async def _bind(self, account: str, parts: Iterable[webhooks.Bound], bound: Collection[webhooks.Bound]) -> None:
-        changed = [part for part in parts if (part in bound) != (account in self._bound[part])]
-        if not changed:
-            return
-
-        def change(tx: Tx) -> None:
-            for part in changed:
-                webhooks.mark_account(tx, account, part, part in bound)
-
-        await self._store.commit(change)
-        for part in changed:
-            (self._bound[part].add if part in bound else self._bound[part].discard)(account)
-        self._retarget(account)
-        self._follow(always=False)
-        self.default.nudge(account)
-
-    def _retarget(self, account: str) -> None:
-        """Determine the account's own target, if it has one."""
-        self._targets.pop(account, None)
-        own, _ = self._accounts.get(account, (None, ()))
-        url = own or self._settings.url
-        if account in self._accounts and url and (target := self._parsed(url, account, own=own is not None)):
-            self._targets[account] = target
-
-    def _parsed(self, url: str, account: str | None, *, own: bool = False) -> WebhookTarget | None:
-        headers = self._accounts[account][1] if account is not None else ()
-        tenants = account in self._bound["headers"]
-        try:
-            if own and account in self._bound["url"]:
-                return parse(url, headers if tenants else (), restricted=True)
-            secrets = (self._settings.secret,) if self._settings.secret else ()
-            if tenants:
-                return parse(url, self._settings.headers, secrets, under=headers)
-            return parse(url, self._settings.headers + headers, secrets)
-        except ValueError as error:
-            about = {"webhook": DEFAULT, "account": account}
-            log.warning("webhooks are off because the URL cannot be used: %s", error, extra=about)
-            return None
+        if await self._targets.bind(account, parts, bound):
+            self._follow(always=False)
+            self.default.nudge(account)
 
     def _follow(self, *, always: bool) -> None:
         settings = self._settings
-        if not settings.enabled or (self._target_of_all is None and not self._targets):
+        if not settings.enabled or not self._targets:
             if always or self.default.active:
                 self.default.follow(None)
             return
@@ -297,7 +246,7 @@ class EndpointRegistry:
             Plan(
                 names=names,
                 accounts=None,
-                target_of=lambda account: self._targets.get(account, self._target_of_all),
+                target_of=self._targets.of,
                 filter=Expression(_IN_INBOX) if settings.inbox_only else None,
             )
         )
@@ -392,7 +341,7 @@ class EndpointRegistry:
     def _lacks(self, made: Made | None) -> Literal["no url", "no events"] | None:
         if made is not None:
             return None if _tells(made.record) else "no events"
-        if self._target_of_all is None and not self._targets:
+        if not self._targets:
             return "no url"
         return "no events" if _wanted(self._settings.events) == frozenset() else None
 
@@ -400,7 +349,7 @@ class EndpointRegistry:
         """Where an endpoint (None: the one of the settings) posts events that belong to no account."""
         if made is not None:
             return self._target(made)
-        return self._target_of_all
+        return self._targets.of_all
 
     async def check(self, url: str, *, restricted: bool) -> None:
         """Raise `EgressRefused` if a URL leads to a forbidden address, ValueError if it is malformed.
@@ -457,7 +406,7 @@ class EndpointRegistry:
 
     def _gone(self, name: str) -> None:
         """The receiver answered 410."""
-        if name == DEFAULT:
+        if name == webhooks.DEFAULT:
             log.warning(
                 "the webhooks of the settings are off because the receiver answered 410 Gone; they resume when POST "
                 "/v1/settings sets `webhooks` again",

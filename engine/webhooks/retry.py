@@ -17,9 +17,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 LONGEST_AWAY = 3600.0
-"""Most seconds between two attempts to post to a receiver that is away."""
+"""Maximum seconds between two attempts to post to a receiver that is away."""
 LONGEST_SILENCE = 40.0
-"""Most seconds between two posts to a silent host."""
+"""Maximum seconds between two posts to a silent host."""
 EARLY = 60.0
 """Seconds that must have passed since an attempt before the receiver's return brings the next one forward."""
 

@@ -16,16 +16,14 @@ class Reader:
         self.messages: Contents = {}
         self.faults: list[str] = []
         self.counted: Counter[str] = Counter()
-        self.unnamed: Counter[str] = Counter()
-        """Changes that were told without the right source, by kind."""
         self.void: set[str] = set()
         """Folders that were renamed and numbered anew, as Cyrus does; their reader has to read them again."""
         self._last = 0
         self._renamed = ""
         self._renames: set[str] = set()
 
-    def hear(self, event: dict[str, Any], *, killed: bool) -> None:
-        """The next event. `killed`: the engine has been killed, so that a change may be told without its source."""
+    def hear(self, event: dict[str, Any]) -> None:
+        """The next event."""
         if event["seq"] != self._last + 1:
             self.faults.append(f"event {event['seq']} came after {self._last}")
         self._last = event["seq"]
@@ -35,11 +33,8 @@ class Reader:
             return
         if (fault := heed(event["data"])) is not None:
             self.faults.append(f"{fault}: {event}")
-        named = self._has_right_source(event)
-        if named is False:
-            self.unnamed[event["event"]] += 1
-            if not killed:
-                self.faults.append(f"told with another's source: {event}")
+        if self._has_right_source(event) is False:
+            self.faults.append(f"told with another's source: {event}")
 
     def _messageNew(self, data: dict[str, Any]) -> str | None:
         key = (data["path"], data["uid"])

@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -63,6 +64,8 @@ class EngineProcess:
         self._executed = executed
         self._process: subprocess.Popen[bytes] | forking.ForkedEngine | None = None
         self._token: str | None = None
+        self.trust: ssl.SSLContext | None = None
+        """Whose certificates count, once it is configured to speak TLS."""
         self.crash_expected = False
         """Set by a test that makes it crash on purpose; otherwise a traceback in the log fails the test."""
 
@@ -155,6 +158,8 @@ class EngineProcess:
             fields["Authorization"] = f"Bearer {used}"
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         connection = http.client.HTTPConnection(HOST, self.port, timeout=PATIENCE_SECONDS)
+        if self.trust is not None:
+            connection = http.client.HTTPSConnection(HOST, self.port, timeout=PATIENCE_SECONDS, context=self.trust)
         try:
             connection.request(method, path, data, fields)
             response = connection.getresponse()

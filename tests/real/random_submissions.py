@@ -118,7 +118,9 @@ def _parts(body: dict[str, Any], message: email.message.Message) -> list[str]:
             name = part.get_filename()
             files.append((name if name is None else _decoded(name), kind, part["Content-ID"], content))
     for member, kind in (("text", "text/plain"), ("html", "text/html")):
-        if member in body and texts.get(kind) != body[member].rstrip("\n"):
+        # With HTML, an empty text is none of its own: one is made from the HTML.
+        is_made = member == "text" and not body.get("text") and "html" in body
+        if member in body and not is_made and texts.get(kind) != body[member].rstrip("\n"):
             found.append(f"{member}: {texts.get(kind)!r} in place of {body[member]!r}")
     wanted = [
         (

@@ -184,7 +184,8 @@ async def test_a_state_is_good_once_and_in_its_browser(simulation: Simulation, a
         back = f"{SERVICE}/oauth?" + urlencode({"state": query_of(consented)["state"], "code": code})
         for each in (stranger, await Person.of(engine)):
             await each.go(back)
-            assert each.status == 400 and "another browser" in each.text
+            assert each.told["error"] == "invalid_state" and "another browser" in each.told["error_description"]
+            assert each.at.startswith(FAILED["errorRedirect"])
         assert engine.context.registry.every() == []
         await person.submit(user=ANN, decision="allow")
         assert person.told["state"] == "new"
@@ -192,7 +193,7 @@ async def test_a_state_is_good_once_and_in_its_browser(simulation: Simulation, a
         await person.go(again)
         assert person.told["error"] == "invalid_state" and len(engine.context.registry.every()) == 1
         await stranger.go(again)
-        assert stranger.status == 400 and len(engine.context.registry.every()) == 1
+        assert stranger.told["error"] == "invalid_state" and len(engine.context.registry.every()) == 1
 
 
 async def test_a_code_of_another_sign_in_is_worth_nothing(simulation: Simulation, autojump_clock: object) -> None:
@@ -241,15 +242,42 @@ async def test_a_callback_that_answers_something_else_is_refused(
         assert engine.context.registry.every() == []
 
 
-async def test_a_sign_in_ends_after_an_hour(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_stranger_gets_a_page_without_the_link(simulation: Simulation, autojump_clock: object) -> None:
     async with at_form(simulation) as (engine, person, _):
         url = await to_consent(person)
+        stranger = await Person.of(engine)
+        await stranger.go(f"{SERVICE}/oauth?" + urlencode({"state": query_of(person.at)["state"], "code": "x"}))
+        assert stranger.status == 400 and "another browser" in stranger.text
+        assert query_of(url)["sig"] not in stranger.body and "Begin again" not in stranger.page.links
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_sign_in_ends_after_an_hour(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock, told: bool
+) -> None:
+    async with at_form(simulation) as (engine, person, _):
+        await to_consent(person, **(FAILED if told else {}))
         await trio.sleep(3601)
         await person.submit(user=ANN, decision="allow")
-        assert person.status == 400 and "longer than an hour" in person.text
         assert engine.context.registry.every() == []
-        await person.go(url)
+        if told:
+            assert (person.told["error"], person.told["account"]) == ("invalid_state", "acme")
+            assert "longer than an hour" in person.told["error_description"]
+            return
+        assert person.status == 400 and "longer than an hour" in person.text
+        await person.follow("Begin again")
         assert person.status == 200
+
+
+async def test_a_sign_in_of_yesterday_is_unknown(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with at_form(simulation) as (engine, person, _):
+        await to_consent(person, **FAILED)
+        await trio.sleep_until(trio.current_time() + 86_401)
+        await person.submit(user=ANN, decision="allow")
+        assert person.status == 400 and "longer than a day" in person.text
+        assert engine.context.registry.every() == []
 
 
 @pytest.mark.parametrize(

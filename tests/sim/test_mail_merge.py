@@ -251,6 +251,27 @@ async def test_texts_are_rendered_for_each(simulation: Simulation, autojump_cloc
             assert read["List-Unsubscribe"].strip("<>") in html.replace("&amp;", "&").replace("&#x3D;", "=")
 
 
+async def test_html_that_all_share_is_tracked_for_each(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        await engine.context.settings.update(service_url="https://mail.example.com")
+        html = '<p>Hello <a href="https://shop.example/a">shop</a></p>'
+        body = {"mailMerge": to(2), "subject": "Hi", "html": html, "trackingEnabled": True}
+        results = (await caller.ask("POST", SUBMIT, body)).json["mailMerge"]
+        await engine.until_ended(*(each["queueId"] for each in results))
+        await trio.sleep(60)
+        copies = engine.sandbox.account("acme@sandbox.example").folder("Sent").messages
+        read = [email.message_from_bytes(each.raw, policy=email.policy.default) for each in copies]
+        htmls = {each.get_body(("html",)).get_content() for each in read}
+        assert len(htmls) == 2
+        assert all("/redirect?data=" in each and "/open.gif?data=" in each for each in htmls)
+        texts = {each.get_body(("plain",)).get_content() for each in read}
+        assert texts == {"Hello shop <https://shop.example/a>"}
+
+
 async def test_texts_are_no_templates_without_parameters(
     simulation: Simulation, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -216,7 +216,7 @@ async def test_a_change_whose_answer_is_lost(simulation: Simulation, autojump_cl
         assert (answer.status, answer.json["code"]) == (504, "Timeout")
         assert mail.uids() == [1, 3]
         await mail.rounds()
-        assert mail.told() == [("messageDeleted", "INBOX", 2, "api"), ("messageNew", "Trash", 1, None)]
+        assert mail.told() == [("messageDeleted", "INBOX", 2, "api"), ("messageNew", "Trash", 1, "api")]
 
 
 async def test_reading_while_disconnected(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 from simulation import Engine, Simulation
 
+from engine.metrics.own_port import make_metrics_app
 from engine.schema.metrics import METRICS, OWN_METRICS, PEER_METRICS, MetricKind
 
 MAIL = {"to": [{"address": "you@sandbox.example"}], "text": "Hi"}
@@ -69,8 +70,8 @@ async def test_they_are_those_of_the_catalogue_with_its_kinds_and_labels(
     for family in text_string_to_metric_families(answer.body.decode()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         found[name] = family
-    door = "mailbox_engine_smtp_door_messages_total"
-    assert set(found) == set(METRICS) - {door}
+    absent = {"mailbox_engine_smtp_door_messages_total", "mailbox_engine_certificate_ends_seconds"}
+    assert set(found) == set(METRICS) - absent
     for name, family in found.items():
         metric = METRICS[name]
         assert family.type == {MetricKind.UNTYPED: "unknown"}.get(metric.kind, metric.kind.value), name
@@ -117,6 +118,31 @@ async def test_what_happens_is_counted(asking: tuple[Engine, Caller], autojump_c
     assert after[of("mailbox_engine_store_up")] == after[of("mailbox_engine_store_read_up")] == 1
     assert after[of("mailbox_engine_store_bytes", file="journal")] > 4096
     assert not any("acme" in value for _, labels in after for _, value in labels)
+
+
+async def test_the_bodies_in_the_spool(asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock) -> None:
+    engine, caller = asking
+    large = {**MAIL, "sendAt": "2030-01-01T00:00:00Z", "text": "x" * 300_000}
+    assert (await samples(engine))[of("mailbox_engine_store_bytes", file="spool")] == 0
+    made = (await caller.ask("POST", "/v1/account/acme/submit", large)).json
+    assert (await samples(engine))[of("mailbox_engine_store_bytes", file="spool")] > 300_000
+    await engine.cancel(made["queueId"])
+    await trio.sleep(60)
+    assert (await samples(engine))[of("mailbox_engine_store_bytes", file="spool")] == 0
+
+
+async def test_the_port_of_its_own_serves_nothing_else(
+    asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock
+) -> None:
+    engine, _ = asking
+    stranger = Caller(make_metrics_app(engine.context.metrics), "")
+    found = read(await stranger.ask("GET", "/metrics"))
+    assert found[of("mailbox_engine_store_up")] == 1
+    openmetrics = await stranger.ask("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
+    assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
+    for method, path, status in (("GET", "/", 404), ("GET", "/v1/accounts", 404), ("POST", "/metrics", 405)):
+        answer = await stranger.ask(method, path)
+        assert (answer.status, answer.json["statusCode"]) == (status, status)
 
 
 async def test_what_waits_and_for_whom(asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock) -> None:

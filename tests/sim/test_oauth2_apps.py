@@ -15,7 +15,9 @@ from simulation import Engine, Simulation
 
 from engine.config import RetentionConfig
 from engine.doctor import client_secrets
+from engine.oauth.apps import App
 from engine.sandbox.oauth import Fault
+from engine.schema.oauth2 import OAuthAppUpdate
 from engine.store import oauth_apps
 
 SANDBOX = {"name": "Sandbox", "provider": "sandbox", "clientId": "engine", "clientSecret": "s3cret", "enabled": True}
@@ -121,6 +123,37 @@ async def test_a_change_keeps_what_is_absent_and_empties_what_is_false(
         assert (kept.name, kept.redirect_url, kept.extra_scopes) == ("y", "", ())
         assert (kept.client_secret, kept.enabled) == ("s3cret", True)
         assert set(wrong(await caller.ask("PUT", f"/v1/oauth2/{app}", {"clientSecret": "******"}))) == {"clientSecret"}
+
+
+async def test_null_empties_every_member_that_may_be_absent(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    names = [each.encode_name for each in msgspec.structs.fields(OAuthAppUpdate)]
+    always = {"name", "enabled", "googleWorkspaceAccounts"}
+    emptied = dict.fromkeys(set(names) - always)
+    async with simulation.running() as engine:
+        caller = await Caller.of(engine)
+        server = {"host": "imap.example.com", "port": 993}
+        given: dict[str, Any] = {"description": "d", "title": "t", "extraScopes": ["x"], "skipScopes": ["y"]}
+        given |= {
+            "cloud": "china",
+            "authority": "tenant",
+            "redirectUrl": "https://x.example/oauth",
+            "imap": server,
+            "smtp": server,
+        }
+        app = await made(caller, **{**GMAIL, "provider": "outlook"}, **given)
+        assert (await caller.ask("PUT", f"/v1/oauth2/{app}", emptied)).status == 200
+        kept = engine.context.oauth.book.made[app].app
+        assert kept == App(id=app, provider="outlook", name="Gmail")
+        for name in always:
+            assert set(wrong(await caller.ask("PUT", f"/v1/oauth2/{app}", {name: None}))) == {name}
+        # When one is created, it is as absent.
+        absent = {name: None for name in emptied if name not in ("clientId", "tenant")}
+        other = await made(caller, **{**absent, "name": "x", "provider": "outlook", "clientId": "1"})
+        assert engine.context.oauth.book.made[other].app == App(id=other, provider="outlook", name="x", client_id="1")
+        refused = await caller.ask("POST", "/v1/oauth2", {"name": "x", "provider": "gmail", "clientId": None})
+        assert set(wrong(refused)) == {"clientId", "clientSecret"}
 
 
 async def test_unknown_apps_are_404(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:

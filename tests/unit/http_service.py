@@ -18,6 +18,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 from engine import config
 from engine.api.context import Streams
 from engine.api.stream import StreamRequest, serve_stream
+from engine.edge.certificate import Certificate
 from engine.errors import Problem
 from engine.events.consumers import Consumers
 from engine.events.hub import Hub
@@ -126,14 +127,20 @@ def make_app(service: Service) -> QuartTrio:
 
 
 @asynccontextmanager
-async def serving(folder: Path, **settings: Any) -> AsyncIterator[Service]:
+async def serving(folder: Path, certificate: Certificate | None = None, **settings: Any) -> AsyncIterator[Service]:
     database.prepare_folder(folder)
     world = World()
     store = Store(folder, world)
     service = Service(store, world)
 
     async def serve(task_status: trio.TaskStatus[list[str]]) -> None:
-        await serve_http(make_app(service), config.Http(port=0, **settings), stop=service.stop, task_status=task_status)
+        await serve_http(
+            make_app(service),
+            config.Http(port=0, **settings),
+            stop=service.stop,
+            certificate=certificate,
+            task_status=task_status,
+        )
         service.returned.set()
 
     with trio.fail_after(60):

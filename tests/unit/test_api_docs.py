@@ -18,6 +18,8 @@ from engine.http.examples import example
 from engine.http.operation import Operation
 from engine.schema.fields import Response
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = operations()
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import ended, known
 
 from engine import cli
 from engine.store import database, tokens
@@ -15,17 +16,6 @@ TOKEN = "ab" * 32
 
 
 pytestmark = pytest.mark.usefixtures("folder")
-
-
-def ended(*arguments):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    return caught.value.code
-
-
-def known(folder):
-    with contextlib.closing(database.open_reader(folder)) as db:
-        return tokens.every(db)
 
 
 def issue(capsys, *scopes):
@@ -238,7 +228,7 @@ def test_doctor(folder, capsys, monkeypatch):
     monkeypatch.setenv("ENGINE_HTTP__PORT", "0")
     assert cli.main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 13
+    assert len(lines) == 14
     assert all(line.startswith("ok   ") for line in lines)
     folder.write_text("in the way")
     assert cli.main(["doctor"]) == 1

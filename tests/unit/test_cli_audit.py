@@ -4,6 +4,7 @@ import contextlib
 import json
 
 import pytest
+from command_line import ended, known
 
 from engine import cli
 from engine.isotime import iso
@@ -13,17 +14,6 @@ from engine.store import audit, database, tokens
 from engine.world import World
 
 pytestmark = pytest.mark.usefixtures("folder")
-
-
-def ended(*arguments):
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    return caught.value.code
-
-
-def known(folder):
-    with contextlib.closing(database.open_reader(folder)) as db:
-        return tokens.every(db)
 
 
 def issue(capsys, *more):

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("folder")
     ],
 )
 def test_stream_url(base, url):
-    options = argparse.Namespace(url=base, token=TOKEN)
+    options = argparse.Namespace(url=base, token=TOKEN, ca=None)
     assert events.stream_url(Client(options).url) == url
 
 

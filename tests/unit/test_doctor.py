@@ -1,6 +1,7 @@
 import argparse
 import base64
 import contextlib
+import datetime
 import errno
 import os
 import shutil
@@ -13,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import trustme
 
 from engine import doctor, installed_packages
 from engine.commands.target import find
@@ -294,6 +296,29 @@ def test_an_address_that_is_not_ours():
     assert "cannot be used" in doctor.port(listening("no-such-host.invalid", 3000)).text
 
 
+def test_a_certificate_that_ends_soon(tmp_path):
+    authority, now = trustme.CA(), datetime.datetime.now(datetime.UTC)
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+
+    def found(days):
+        leaf = authority.issue_cert("mail.example.com", not_after=now + datetime.timedelta(days=days, hours=1))
+        cert.write_bytes(leaf.cert_chain_pems[0].bytes())
+        key.write_bytes(leaf.private_key_pem.bytes())
+        by_http = doctor.https(Config(http=Http(cert=str(cert), key=str(key))))
+        by_smtp = doctor.smtp_door(Config(msa=Msa(enabled=True, port=0, cert=str(cert), key=str(key))))
+        assert by_http.ok == by_smtp.ok and by_http.text.partition(": ")[0] in by_smtp.text
+        return by_http.ok, by_http.text.removeprefix(f"{cert} ends on ")[10:]
+
+    assert doctor.https(Config()).text.startswith("off: ")
+    renew = "renew it; the engine reads the new files by itself"
+    assert found(40) == (True, "")
+    assert found(29) == (True, f", in 29 days: {renew}")
+    assert found(7) == (True, f", in 7 days: {renew}")
+    assert found(6) == (False, f", in 6 days: {renew}")
+    wrong = doctor.https(Config(http=Http(cert=str(key), key=str(key))))
+    assert (wrong.ok, "has no certificate in PEM form: correct it" in wrong.text) == (False, True)
+
+
 def test_the_smtp_door(tmp_path):
     def found(**msa):
         return doctor.smtp_door(Config(store=StoreConfig(path=str(tmp_path / "none")), msa=Msa(**msa)))
@@ -302,7 +327,7 @@ def test_the_smtp_door(tmp_path):
     free = found(enabled=True, port=0, tls_port=0)
     assert (free.ok, "without TLS" in free.text) == (True, True)
     missing = found(enabled=True, cert="/none", key="/none")
-    assert (missing.ok, "msa.cert /none with msa.key /none cannot be used" in missing.text) == (False, True)
+    assert (missing.ok, "msa.cert /none cannot be read: No such file" in missing.text) == (False, True)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         busy = found(enabled=True, port=number)

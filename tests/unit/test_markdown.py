@@ -13,6 +13,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import markdown  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 LONG = "word " * 30
 
 

@@ -250,6 +250,7 @@ async def test_a_server_that_does_not_answer(begins, autojump_clock):
         await session.close()
 
 
+@pytest.mark.once
 async def test_a_flood_ends_in_an_error(autojump_clock):
     async def script(server):
         await selected(server)

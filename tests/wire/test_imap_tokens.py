@@ -305,6 +305,7 @@ def cpu_watchdog():
     signal.signal(signal.SIGVTALRM, before)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("start", [b"* ", b'* "', b"* BODY[", b"* OK [", b"* SEARCH "])
 def test_work_is_in_proportion(start, cpu_watchdog):
     for unit in COSTLY:

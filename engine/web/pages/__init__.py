@@ -1,6 +1,6 @@
 """The pages: one file each, with a template of the same name in `engine/web/templates/`.
 
-Every module here is looked into for pages and actions (`engine.web.page`), so a new file is a new page.
+Every module here is searched for pages and actions (`engine.web.page`), so a new file is a new page.
 """
 
 from __future__ import annotations

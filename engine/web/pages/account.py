@@ -1,4 +1,4 @@
-"""`/admin/accounts/{account}`: one account: how reading and sending stand, the ways out, and its removal."""
+"""`/admin/accounts/{account}`: one account: the state of reading and sending, remedies, and its removal."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def sync(visit: Visit, account: str) -> Response:
 
 @action(PATH + "/{account}/pause", role=Role.OPERATOR)
 async def pause(visit: Visit, account: str) -> Response:
-    """Pause the account's mail, or let it go on."""
+    """Pause or resume the account's mail."""
     paused = visit.form.get("paused") == "true"
     await visit.ask(queue_control.update, "submit", body={"account": account, "paused": paused})
     if paused:
@@ -146,13 +146,13 @@ async def remove(visit: Visit, account: str) -> Response:
 
 
 async def home_of(visit: Visit) -> str | None:
-    """Where the browser of someone who has signed in goes: the page that says so. None: no one knows our URL."""
+    """The page that a browser goes to after a sign-in, which says so; None: our URL is unknown."""
     known = await visit.ask(settings.read, query={"serviceUrl": "true"})
     return f"{known.service_url.rstrip('/')}/" if known.service_url else None
 
 
 def logins(found: AccountInfo) -> list[LoginShown]:
-    """The servers that the account names itself, with who logs in."""
+    """The servers that the account names itself, each with the user who logs in."""
     by_oauth = found.oauth2.auth.user or "" if found.oauth2 else ""
     shown = []
     for side, server in (("imap", found.imap), ("smtp", found.smtp)):

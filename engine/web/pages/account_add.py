@@ -1,4 +1,4 @@
-"""`/admin/add-account`: connect an account by its address and password; servers are found, and tried, before that."""
+"""`/admin/add-account`: connect an account by its address and password, after finding and trying its servers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _shown(
 ) -> Response:
     return visit.show(
         status=422 if errors else 200,
-        # A password goes back into no page.
+        # Never send a password back in a page.
         values={**{f"{side}.port": port for side, port in PORTS.items()}, **values, "password": ""},
         errors=errors or {},
         found=found,
@@ -78,7 +78,7 @@ async def add(visit: Visit) -> Response:
 
 
 async def _taken(visit: Visit, account: str) -> dict[str, str]:
-    """What is wrong with an id that an account has: the API would change that account."""
+    """The fault of an id that an account has already: the API would change that account."""
     if not account:
         return {}
     try:
@@ -119,7 +119,7 @@ def _server(visit: Visit, side: str, values: dict[str, str]) -> dict[str, Any]:
 
 
 async def _tried(visit: Visit, body: dict[str, Any]) -> dict[str, str]:
-    """What is wrong with the servers, beside the field to correct. Raises `Problem` as `verifyAccount` does."""
+    """The faults of the servers, by the field to correct. Raises `Problem` as `verifyAccount` does."""
     if not visit.form.get("password"):
         return {"password": str(visit.text("account.password_missing"))}
     answer = await visit.ask(account_actions.verify, body={side: body[side] for side in SIDES if side in body})

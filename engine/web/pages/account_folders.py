@@ -1,4 +1,4 @@
-"""`/admin/accounts/{account}/folders`: an account's folders. The account's page shows them as soon as they are here."""
+"""`/admin/accounts/{account}/folders`: an account's folders. The account's page loads them when they have arrived."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/admin/send-link`: a link at which a customer connects the mailbox, so that no one here sees the password."""
+"""`/admin/send-link`: a link at which a customer connects the mailbox, so that no operator sees the password."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def _shown(visit: Visit, values: dict[str, str], errors: dict[str, str] | 
 
 @action(PATH, role=Role.OPERATOR)
 async def make(visit: Visit) -> Response:
-    """Make the link; first tell the engine where browsers reach it, if it does not know."""
+    """Make the link; first set the URL at which browsers reach the engine, if it is unknown."""
     values = {name: value for name in _FIELDS if (value := visit.form.get(name, "").strip())}
     home = await home_of(visit)
     try:

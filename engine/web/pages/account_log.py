@@ -13,7 +13,7 @@ from engine.web.roles import Role
 from engine.web.visit import Visit
 
 SHOWN = 200
-"""Lines; the API has the whole log."""
+"""Lines shown; the API has the whole log."""
 LONGEST = 300
 """Characters of a line."""
 

@@ -1,4 +1,4 @@
-"""`/admin/accounts`: every account with how it stands, found by a word or a state."""
+"""`/admin/accounts`: every account with its state, filtered by text or state."""
 
 from __future__ import annotations
 

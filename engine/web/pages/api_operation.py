@@ -1,7 +1,7 @@
 """`/admin/settings/api/{operation}`: one operation: what it takes, and trying it.
 
-It is carried out as the person who is signed in, with their role. What only reads is done at once; anything else is
-shown again with a sentence that asks, and done after a second press.
+It is carried out as the person who is signed in, with their role. An operation that only reads is carried out at once,
+any other after a page that asks for confirmation.
 """
 
 from __future__ import annotations

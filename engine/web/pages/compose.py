@@ -17,7 +17,7 @@ from engine.web.webhook_fields import fault
 
 PATH = "/admin/compose"
 OFFERED = 100
-"""So many accounts are offered by name; any other's id can be typed."""
+"""At most this many accounts are offered by name; any other id can be typed."""
 LONGEST_FORM = 256 * 1024
 _OF_ACCOUNT = (404, 409, 503)
 """Answers that are about the account: it is not there, or it may not send now."""

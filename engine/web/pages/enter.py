@@ -1,4 +1,4 @@
-"""`/admin/enter`: where a one-time link leads. Someone new chooses name and password; others, a new password."""
+"""`/admin/enter`: where a one-time link leads. A new person chooses name and password, others a new password."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from engine.web.visit import Visit
 
 @page("/admin/enter", role=None)
 async def enter(visit: Visit) -> Response:
-    """The form. It uses nothing up: programs follow links, too."""
+    """The form. Showing it does not use the link up, since programs follow links, too."""
     return _shown(visit, _link(visit))
 
 

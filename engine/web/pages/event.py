@@ -1,4 +1,4 @@
-"""`/admin/events/{seq}`: one event, whole."""
+"""`/admin/events/{seq}`: one complete event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/admin/events`: what has happened, newest first, renewed while one looks; of one account, or of one name."""
+"""`/admin/events`: the events, newest first, updated live; of all accounts or one, of all names or one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LONGEST_GIST = 160
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One event in the list. `gist` are the values of its data that tell the most."""
+    """One event in the list. `gist` holds the most telling values of its data."""
 
     seq: int
     event: str

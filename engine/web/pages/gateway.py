@@ -1,4 +1,4 @@
-"""`/admin/settings/gateways/{gateway}`: one gateway: its trouble, changing and removing it."""
+"""`/admin/settings/gateways/{gateway}`: one gateway: its errors, changing and removing it."""
 
 from __future__ import annotations
 

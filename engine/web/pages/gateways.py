@@ -26,7 +26,7 @@ async def gateways(visit: Visit) -> Response:
 
 @action(PATH, role=Role.OPERATOR)
 async def create(visit: Visit) -> Response:
-    """Add a gateway. One that is there is not replaced by accident."""
+    """Add a gateway; an existing one is never replaced."""
     form = visit.form
     name = form.get("gateway", "").strip()
     errors = {}
@@ -46,7 +46,7 @@ async def create(visit: Visit) -> Response:
 
 
 def body_of(form: Mapping[str, str]) -> dict[str, Any]:
-    """What a form says in the words of the API; an empty password stays as it is."""
+    """The body for the API that a form stands for; an empty password leaves the stored one unchanged."""
     user, password = form.get("user", "").strip(), form.get("pass", "")
     return {
         "name": form.get("name", "").strip(),

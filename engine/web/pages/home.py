@@ -1,4 +1,4 @@
-"""`/admin`: what needs someone, then what the last 24 hours brought."""
+"""`/admin`: what needs attention, then the figures of the last 24 hours."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def home(visit: Visit) -> Response:
 
 @action("/admin/resume", role=Role.OPERATOR)
 async def resume(visit: Visit) -> Response:
-    """Let a paused queue go on. Raises `Problem` 400."""
+    """Resume a paused queue. Raises `Problem` 400."""
     name = visit.form.get("queue", "")
     if name not in _QUEUES:
         raise Problem(400, "There is no such queue")

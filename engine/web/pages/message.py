@@ -17,7 +17,7 @@ from engine.web.visit import Visit
 
 ONE = PATH + "/{}"
 MOST_RECIPIENTS, MOST_ATTEMPTS, MOST_LINES = 100, 20, 40
-"""What is shown of a message; the API has all of it."""
+"""How much of a message is shown; the API has all of it."""
 UNITS = {"minutes": 60, "hours": 3600, "days": 86_400}
 LONGEST_DAYS = 3650
 _OF_ACCOUNT = ("login", "connection", "smtp", "rateLimit", "quota", "paused")
@@ -51,7 +51,7 @@ async def _shown(visit: Visit, queue_id: str, errors: dict[str, str] | None = No
         errors=errors or {},
         units=list(UNITS),
         is_open=not found.ended,
-        # Nothing can be told of a message that is being sent, and of one in doubt only what to do about that.
+        # A message that is being sent cannot be changed; for one in doubt, only the doubt can be decided.
         may_move=not found.ended and found.state not in ("sending", "in_doubt"),
         decides=found.state == "in_doubt",
     )
@@ -65,7 +65,7 @@ async def send_now(visit: Visit, queue_id: str) -> Response:
 
 @action(PATH + "/{queue_id}/move", role=Role.OPERATOR)
 async def move(visit: Visit, queue_id: str) -> Response:
-    """Move it to a time from now: without script, no one knows the zone of a time of day."""
+    """Move it to a time relative to now: without script, the zone of a time of day is unknown."""
     amount, unit = visit.form.get("amount", "").strip(), UNITS.get(visit.form.get("unit", ""))
     if not (amount.isascii() and amount.isdigit() and len(amount) <= 9) or unit is None:
         return await _shown(visit, queue_id, {"amount": str(visit.text("message.amount_wrong"))})
@@ -101,7 +101,7 @@ def _said(visit: Visit, queue_id: str, answer: OutboxUpdated, say: str) -> Respo
 
 
 def _way_out(found: OutboxEntry) -> tuple[str, str] | None:
-    """Where what it waits for can be mended: a path, and the key of its words."""
+    """Where to remove what keeps it waiting: a path, and the key of its text."""
     if not found.waiting_for:
         return None
     if found.waiting_for.kind == "gateway" or (found.gateway and found.waiting_for.kind in ("login", "connection")):

@@ -1,4 +1,4 @@
-"""`/admin/settings/oauth-apps/{app}`: one app: its trouble, testing it step by step, changing and removing it."""
+"""`/admin/settings/oauth-apps/{app}`: one app: its errors, testing it step by step, changing and removing it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _secrets(app: OAuthApp) -> dict[str, object]:
 
 
 def _given(app: OAuthApp, service_url: str | None) -> dict[str, str]:
-    """What its form begins with. The URL that follows `serviceUrl` is not the app's own: saving must not pin it."""
+    """The initial values of its form. A URL derived from `serviceUrl` is left out: saving must not fix it."""
     given = {wire: str(getattr(app, name) or "") for wire, name in _BY_MEMBER.items()}
     given["clientSecretExpires"] = str(app.client_secret_expires or "")[:10]
     if service_url and given["redirectUrl"] == f"{service_url.rstrip('/')}{api.CALLBACK_PATH}":

@@ -24,7 +24,7 @@ _OF = {
     "outlookService": (*_CLIENT, "clientSecretExpires", "authority"),
     "oidc": (*_CLIENT, "issuer"),
 }
-"""What is asked for of an app of each provider, in the words of the API; of others, client id and secret."""
+"""The members requested for an app of each provider; for others, client id and secret."""
 _SECRETS = ("clientSecret", "serviceKey")
 _CLEARED = ("redirectUrl", "issuer", "clientSecretExpires")
 """Members that an empty field clears."""
@@ -59,7 +59,7 @@ def fields_of(provider: str) -> tuple[str, ...]:
 
 
 def body_of(form: Mapping[str, str], provider: str) -> dict[str, Any]:
-    """What a form says in the words of the API; an empty secret stays as it is."""
+    """The body for the API that a form stands for; an empty secret leaves the stored one unchanged."""
     body: dict[str, Any] = {"enabled": "enabled" in form}
     for name in (*_COMMON, *fields_of(provider)):
         value = form.get(name, "").strip()

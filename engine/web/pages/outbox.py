@@ -1,4 +1,4 @@
-"""`/admin/outbox`: the messages on their way, or those in one state, by account and recipient."""
+"""`/admin/outbox`: the messages that have not ended, or those in one state, by account and recipient."""
 
 from __future__ import annotations
 

@@ -39,13 +39,13 @@ async def change_password(visit: Visit) -> Response:
 
 @action(PATH + "/codes", role=Role.READER)
 async def start_codes(visit: Visit) -> Response:
-    """Show a new key. It counts once a code has proved that it arrived."""
+    """Show a new key, which takes effect once a code proves that it arrived."""
     return _shown(visit, key=visit.people.new_key())
 
 
 @action(PATH + "/codes/on", role=Role.READER)
 async def codes_on(visit: Visit) -> Response:
-    """Ask for codes from now on. Raises `Problem` 400 for a key that is none."""
+    """Require codes from now on. Raises `Problem` 400 for an invalid key."""
     try:
         key = totp.from_text(visit.form.get("key", ""))
     except ValueError as error:
@@ -61,7 +61,7 @@ async def codes_on(visit: Visit) -> Response:
 
 @action(PATH + "/codes/off", role=Role.READER)
 async def codes_off(visit: Visit) -> Response:
-    """Ask for no codes any more; it takes one."""
+    """Stop requiring codes; this takes one more."""
     try:
         await visit.people.stop_codes(visit.signed_in, visit.form.get("code", ""), visit.asked.address)
     except Refused as refused:

@@ -24,14 +24,14 @@ async def people(visit: Visit) -> Response:
 
 @action(PATH + "/invite", role=Role.OWNER)
 async def invite(visit: Visit) -> Response:
-    """Make a link for someone new, and show it once."""
+    """Make a link for a new person, and show it once."""
     key = await visit.people.invite(visit.signed_in, visit.asked.address, _role(visit))
     return _shown(visit, link=_url(visit, key), whose=visit.text("people.someone"))
 
 
 @action(PATH + "/{person}/password", role=Role.OWNER)
 async def password(visit: Visit, person: str) -> Response:
-    """Make a link at which someone chooses a new password, and show it once. Raises `Problem` 404."""
+    """Make a link at which a person chooses a new password, and show it once. Raises `Problem` 404."""
     row = _person(visit, person)
     key = await visit.people.invite(visit.signed_in, visit.asked.address, role_of(row.role), row)
     return _shown(visit, link=_url(visit, key), whose=Markup("<bdi>{}</bdi>").format(row.name))
@@ -39,7 +39,7 @@ async def password(visit: Visit, person: str) -> Response:
 
 @action(PATH + "/{person}/role", role=Role.OWNER)
 async def role(visit: Visit, person: str) -> Response:
-    """Give someone another role. Raises `Problem` 404."""
+    """Change a person's role. Raises `Problem` 404."""
     row, wanted = _person(visit, person), _role(visit)
     try:
         await visit.people.set_role(visit.signed_in, visit.asked.address, row.id, wanted)
@@ -50,7 +50,7 @@ async def role(visit: Visit, person: str) -> Response:
 
 @action(PATH + "/{person}/remove", role=Role.OWNER)
 async def remove(visit: Visit, person: str) -> Response:
-    """Remove someone. Raises `Problem` 404."""
+    """Remove a person. Raises `Problem` 404."""
     row = _person(visit, person)
     try:
         await visit.people.remove(visit.signed_in, visit.asked.address, row.id)

@@ -1,4 +1,4 @@
-"""`/admin/settings/queue`: how full the queues are, since when the oldest waits, pausing and resuming them."""
+"""`/admin/settings/queue`: how full each queue is and how long it has waited, pausing and resuming it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def pause(visit: Visit, name: str) -> Response:
 
 @action(PATH + "/{name}/resume", role=Role.OPERATOR)
 async def resume(visit: Visit, name: str) -> Response:
-    """Let a queue go on. Raises `Problem` 404."""
+    """Resume a queue. Raises `Problem` 404."""
     await _set(visit, name, paused=False)
     return visit.to(PATH, say=f"home.resumed_{name}")
 

@@ -15,7 +15,7 @@ COOKIE_DAYS = 30
 
 @page("/admin/sign-in", role=None)
 async def sign_in(visit: Visit) -> Response:
-    """The form; those who are signed in go on."""
+    """The form; a person who is signed in is sent on."""
     if visit.who is not None:
         return visit.to(ROOT)
     return shown(visit)
@@ -23,7 +23,7 @@ async def sign_in(visit: Visit) -> Response:
 
 @action("/admin/sign-in", role=None)
 async def signed_in(visit: Visit) -> Response:
-    """Begin a session, and go where the person wanted to."""
+    """Begin a session, and go to the page that was requested first."""
     form = visit.form
     try:
         cookie = await visit.people.sign_in(
@@ -36,7 +36,7 @@ async def signed_in(visit: Visit) -> Response:
 
 @action("/admin/sign-in/passkey", role=None)
 async def signed_in_by_passkey(visit: Visit) -> Response:
-    """Begin a session for whose passkey has answered."""
+    """Begin a session for the person whose passkey has answered."""
     form = visit.form
     try:
         cookie = await visit.passkeys.sign_in(form.get("answer", ""), visit.asked.address, visit.agent)
@@ -70,7 +70,7 @@ def with_cookie(response: Response, cookie: str, *, secure: bool) -> Response:
 
 
 def shown(visit: Visit, refused: Refused | None = None) -> Response:
-    """The page; `refused`: why someone did not get in."""
+    """The page; `refused`: why a sign-in was refused."""
     wrong = None if refused is None else visit.text(refused.reason, **refused.values)
     return visit.show(
         status=200 if refused is None else 422,

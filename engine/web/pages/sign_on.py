@@ -47,7 +47,7 @@ async def leave(visit: Visit) -> Response:
 
 @page(BACK, role=None)
 async def back(visit: Visit) -> Response:
-    """Begin a session for whom the provider sends back. Raises `Problem` 404 if there is none."""
+    """Begin a session for the person whom the provider sends back. Raises `Problem` 404 if there is none."""
     _must_be_offered(visit)
     cookies, address = visit.asked.cookies, visit.asked.address
     try:

@@ -1,4 +1,4 @@
-"""`/admin/suppression`: the lists of those who get no mail, and adding someone to one."""
+"""`/admin/suppression`: the blocklists, and adding a recipient to one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def suppression(visit: Visit) -> Response:
 
 @action(PATH, role=Role.OPERATOR)
 async def add(visit: Visit) -> Response:
-    """Add someone to a list, which comes about by that."""
+    """Add a recipient to a list, which exists from then on."""
     form = {name: visit.form.get(name, "").strip() for name in ("listId", "recipient", "account", "reason")}
     body = {"recipient": form["recipient"], "account": form["account"]}
     if form["reason"]:

@@ -1,4 +1,4 @@
-"""`/admin/suppression/{list_id}`: who is on one list, why and since when; taking someone off it."""
+"""`/admin/suppression/{list_id}`: the recipients on one list, why and since when; taking one off it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ONE = PATH + "/{list_id}"
 
 @page(_ONE, role=Role.READER, under="suppression")
 async def suppression_list(visit: Visit, list_id: str) -> Response:
-    """The entries. A list on which no one is any more is none: back to the others."""
+    """The entries. A list without entries does not exist: back to the others."""
     query = visit.query.get("query", "").strip()
     asked = {"query": query or None, "page": visit.query.get("page") or None, "pageSize": SHOWN}
     try:
@@ -31,7 +31,7 @@ async def suppression_list(visit: Visit, list_id: str) -> Response:
 
 @action(_ONE + "/remove", role=Role.OPERATOR)
 async def remove(visit: Visit, list_id: str) -> Response:
-    """Take someone off the list."""
+    """Take a recipient off the list."""
     recipient = visit.form.get("recipient", "")
     gone = await visit.ask(api.remove, list_id, query={"recipient": recipient})
     try:

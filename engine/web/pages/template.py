@@ -65,7 +65,7 @@ async def remove(visit: Visit, template: str) -> Response:
 
 
 def _asked(visit: Visit) -> dict[str, object]:
-    """What the query says: a parameter that is JSON is that, anything else is text."""
+    """The parameters in the query: each is JSON if it can be parsed, else text."""
     params: dict[str, object] = {}
     for name, value in visit.query.items():
         if name.startswith(_PARAM):

@@ -38,7 +38,7 @@ async def create(visit: Visit) -> Response:
 
 
 def body_of(form: Mapping[str, str]) -> dict[str, Any]:
-    """What a form says in the words of the API. Browsers send each line's end as CR LF."""
+    """The body for the API that a form stands for. Browsers send line ends as CR LF."""
     content = {name: text for name in TEXTS if (text := form.get(f"content.{name}", "").replace("\r\n", "\n"))}
     return {
         "name": form.get("name", "").strip(),

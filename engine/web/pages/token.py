@@ -16,7 +16,7 @@ SHOWN = 50
 
 @page(PATH + "/{token}", role=Role.OWNER, under="tokens")
 async def token(visit: Visit, token: str) -> Response:
-    """The token; one that was revoked has its log still."""
+    """The token; a revoked one still has its log."""
     log = await visit.ask(api.log, token, query={"page": visit.query.get("page") or None, "pageSize": SHOWN})
     try:
         found = await visit.ask(api.read, token)

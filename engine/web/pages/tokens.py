@@ -58,7 +58,7 @@ async def issue(visit: Visit) -> Response:
 
 
 def _restrictions(form: Mapping[str, str]) -> dict[str, Any]:
-    """What the form restricts: addresses and referrers apart from each other by blanks or commas."""
+    """The restrictions in the form: addresses and referrers, separated by blanks or commas."""
     found: dict[str, Any] = {
         name: listed for name in ("addresses", "referrers") if (listed := form.get(name, "").replace(",", " ").split())
     }
@@ -73,7 +73,7 @@ def _number(text: str) -> int | str:
 
 
 def _by_field(faults: dict[str, str]) -> dict[str, str]:
-    """The faults by the fields of the form: all of one list, or of the two halves of the rate, have one."""
+    """The faults by field of the form: those of one list share a field, and so do the two halves of the rate."""
     found: dict[str, str] = {}
     for path, text in faults.items():
         inside = path.removeprefix("restrictions.")

@@ -31,7 +31,7 @@ from engine.web.webhook_fields import (
 NEW = "new"
 DEFAULT = "default"
 TO_TRY = 50
-"""So many of the newest events can be chosen for a try."""
+"""At most this many of the newest events can be chosen for trying the expressions."""
 _NEWEST = 2**53
 _SPANS = {"hour": 3600.0, "day": 86_400.0, "week": 7 * 86_400.0}
 _FIELDS = {"url", "description", "events", "accounts", "headers", "filter", "map"}
@@ -69,7 +69,7 @@ async def save(visit: Visit, webhook: str) -> Response:
 
 @action(PATH + "/{webhook}/try", role=Role.OPERATOR)
 async def try_it(visit: Visit, webhook: str) -> Response:
-    """What filter and map, as they stand in the form, make of the event chosen there. Nothing is saved."""
+    """Apply the filter and the map in the form to the event chosen there. Nothing is saved."""
     seq = visit.form.get("seq", "")
     if not seq.isdecimal():
         return await _shown(visit, webhook, typed=True)
@@ -103,7 +103,7 @@ async def settle(visit: Visit, webhook: str) -> Response:
 
 @action(PATH + "/{webhook}/replay", role=Role.OPERATOR)
 async def replay(visit: Visit, webhook: str) -> Response:
-    """Post what has happened again, to the endpoint or to another URL."""
+    """Post past events again, to the endpoint or to another URL."""
     span = _SPANS.get(visit.form.get("span", ""))
     body: dict[str, Any] = {"after": 0}
     if span is not None:

@@ -1,4 +1,4 @@
-"""`/admin/settings/webhooks`: the webhook of the settings, what becomes of its events, and the further endpoints."""
+"""`/admin/settings/webhooks`: the webhook of the settings, what happened to its events, and the other endpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.web.webhook_fields import chosen_events, event_groups, fault, header
 
 PATH = "/admin/settings/webhooks"
 PARKED = 5
-"""So many of the parked events are shown one by one."""
+"""At most this many parked events are shown one by one."""
 _ASKED = ("webhooks", "webhooksEnabled", "webhookEvents", "webhooksCustomHeaders", "serviceSecret")
 
 

@@ -151,6 +151,7 @@ async def test_servers_long_gone_are_forgotten(autojump_clock, monkeypatch):
         }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("usual", "last"), [(0.02, 5.0), (0.1, 10.0), (0.3, 30.0)])
 async def test_a_start_with_a_thousand_accounts_of_which_many_hang(usual, last, autojump_clock):
     slots = LoginSlots(20)

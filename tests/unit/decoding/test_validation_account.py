@@ -60,6 +60,16 @@ URL = "must be a valid uri with a scheme matching the http|https pattern"
         ({"imap": {**SERVER, "auth": {"user": "u", "pass": "p", "accessToken": "t"}}}, [
             '"imap.auth" contains a conflict between exclusive peers [pass, accessToken]',
         ]),
+        ({"imap": {**SERVER, "auth": {"user": "u\x01v", "accessToken": "t\tu"}}}, [
+            '"imap.auth.user" must not contain control characters',
+            '"imap.auth.accessToken" must not contain control characters',
+        ]),
+        ({"oauth2": {"provider": "x", "auth": {"user": "u\x1fa", "delegatedUser": "\x9b"}, "accessToken": "\x7f"}}, [
+            '"oauth2.auth.user" must not contain control characters',
+            '"oauth2.auth.delegatedUser" must not contain control characters',
+            '"oauth2.accessToken" must not contain control characters',
+        ]),
+        ({"oauth2": {"provider": "x", "auth": {"user": "jürgen\u00a0m@example.com"}, "refreshToken": "a"}}, []),
         ({"imap": {**SERVER, "auth": {"user": "u", "pass": 5}}}, ['"imap.auth.pass" must be a string']),
         ({"imap": {**SERVER, "auth": False}}, ['"imap.auth" must be of type object']),
         ({"smtp": {**SERVER, "auth": False}}, []),

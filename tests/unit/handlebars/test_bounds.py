@@ -65,6 +65,7 @@ def test_a_foreign_object_is_not_asked_for_its_text() -> None:
     assert Template("{{secret}}", html=False).render({"secret": Secret()}) == "[object Object]"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("source", "context"),
     [
@@ -100,6 +101,7 @@ def test_output_is_bounded() -> None:
             Template(source, html=True).render({"s": value}, most=10)
 
 
+@pytest.mark.once
 def test_steps_can_be_shared_by_the_renderings_of_one_request() -> None:
     template, steps = Template("{{#each a}}{{this}}{{/each}}", html=True), Steps(STEPS)
     with pytest.raises(TooMuch):
@@ -131,6 +133,7 @@ def test_the_deepest_template_that_is_taken_can_be_rendered() -> None:
     assert parentheses.render({"o": {"k": "k"}, "k": "k"}) == "k"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "piece",
     [

@@ -14,8 +14,8 @@ from quart_trio import QuartTrio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine import config
+from engine.edge.paced_stream import _unacknowledged
 from engine.errors import ConfigError
-from engine.http.client_connection import _unacknowledged
 from engine.http.server import serve_http
 
 SEEN = 0.01

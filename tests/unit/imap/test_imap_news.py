@@ -66,6 +66,7 @@ def test_selecting_drops_the_news_of_the_mailbox_before():
     assert protocol.news == (Exists(2),)
 
 
+@pytest.mark.once
 def test_data_of_one_command_is_bounded():
     protocol = logged_in()
     protocol.start(commands.list_mailboxes(special_use=False))
@@ -74,6 +75,7 @@ def test_data_of_one_command_is_bounded():
             protocol.receive(b"* LIST () NIL a\r\n" * 1000)
 
 
+@pytest.mark.once
 def test_news_are_bounded_over_many_commands():
     protocol = selected()
     with pytest.raises(ProtocolError, match="more updates"):
@@ -91,6 +93,7 @@ def test_ranges_weigh_what_they_cost():
             protocol.receive(vanished)
 
 
+@pytest.mark.once
 def test_news_taken_make_room():
     protocol = selected()
     for number in range(2, limits.COLLECTED_WEIGHT // limits.FRAME_WEIGHT // 1000 + 3):

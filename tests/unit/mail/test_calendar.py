@@ -71,6 +71,7 @@ def test_times(line: str, time: CalendarTime | None) -> None:
     assert event.start == time
 
 
+@pytest.mark.once
 def test_nonsense_costs_no_time() -> None:
     assert read_calendar("X;a=" + "a," * 100_000).events == ()
     assert read_calendar("X" + ';a="' * 50_000).events == ()

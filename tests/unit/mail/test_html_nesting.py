@@ -84,6 +84,7 @@ def test_every_element_is_closed_in_order(words):
     assert opened == []
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "one",
     [
@@ -106,6 +107,7 @@ def test_a_megabyte_of_anything_is_soon_read(one):
     assert len(shown) <= 5 * LARGE
 
 
+@pytest.mark.once
 def test_tags_past_the_limit_go_and_their_text_stays():
     shown = nested("<b>x</b>" * TAGS)
     assert (shown.count("<b>"), shown.count("x")) == (TAGS // 2, TAGS)

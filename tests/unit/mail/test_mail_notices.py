@@ -220,6 +220,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("body", HOSTILE)
 def test_no_text_takes_long(body):
     source = (HEAD[:-2] + body if body.startswith(b"Content") else HEAD + body)[:65_536]

@@ -39,6 +39,7 @@ def test_addresses(value: str, expected: list[tuple[str, str]]) -> None:
     assert mailbox_list(value) == expected
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("piece", ["(", ")", '"', "<", "\\", ",", ":", "a(b", '"a', "<a", "[", "a "])
 def test_the_time_is_proportional_to_the_input(piece: str) -> None:
     began = time.process_time()

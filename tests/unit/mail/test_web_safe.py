@@ -105,6 +105,7 @@ def test_plain_text_as_html():
     assert text_as_html("") == ""
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "one",
     ["<div>", "<b id=%d>", "& ", "<table><tr><td>", '<p style="color:url(">', "<img src=http://x/y>", "<p><b></p>"],

@@ -98,6 +98,7 @@ def test_a_line_too_long_for_smtp_has_its_part_encoded() -> None:
     assert part.get_payload(decode=True) == b"y" * 999 + b"="
 
 
+@pytest.mark.once
 def test_texts_in_many_parts_and_nothing_between_them() -> None:
     rng = random.Random(18)
     for _ in range(300):

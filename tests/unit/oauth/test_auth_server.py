@@ -90,6 +90,7 @@ async def test_what_is_believed(body: object, user: str, password: str | None, t
         (Said(body={"user": "a"}), PASSING, "holds neither", "Have it answer"),
         (Said(body={"user": "a", "pass": "geheim\r\nX"}), PASSING, "holds a pass", "Have it answer"),
         (Said(body={"user": "a" * 257, "pass": "x"}), PASSING, "holds a user", "Have it answer"),
+        (Said(body={"user": "a\x85b", "pass": "x"}), PASSING, "holds a user", "Have it answer"),
         (Said(body={"user": 7, "pass": "x"}), PASSING, "holds a user", "Have it answer"),
         (Said(body=[GOOD]), PASSING, "no JSON object", "Have it answer"),
         (Said(body=b"<html>geheim"), PASSING, "is no JSON", "Have it answer"),

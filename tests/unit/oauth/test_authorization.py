@@ -29,6 +29,7 @@ REDIRECT = "https://mail.example.com/oauth"
 NOW = 1_800_000_000.0
 GMAIL = App(id="g", provider="gmail", name="Gmail", client_id="id", client_secret="s")
 OUTLOOK = App(id="o", provider="outlook", name="Outlook", client_id="id", client_secret="s")
+OIDC = App(id="c", provider="oidc", name="Own", client_id="id", extra_scopes=("mail", "profile"))
 
 
 def begun(app: App = GMAIL, **more: Any) -> tuple[dict[str, str], Pending]:
@@ -109,6 +110,9 @@ def test_scopes_left_out_and_added() -> None:
         (OUTLOOK, ("IMAP.AccessAsUser.All", "SMTP.Send"), 0),
         (OUTLOOK, ("https://outlook.office.com/IMAP.AccessAsUser.All",), 1),
         (OUTLOOK, (), 2),
+        (OIDC, ("openid", "email", "offline_access"), 1),
+        (OIDC, ("mail",), 0),
+        (OIDC, None, 0),
     ],
 )
 def test_scopes_that_were_not_granted(app: App, granted: tuple[str, ...] | None, missing: int) -> None:
@@ -213,6 +217,11 @@ def test_who_signed_in() -> None:
 
     assert of() == Identity(user="ann@example.com", name="Ann")
     assert of(aud=["other", "id"]) == of()
+    # No more of a claim than may stand in a login and in a header.
+    assert of(email="a\x01auth=Bearer x@example.com", upn="ann@example.com", name="Ann\u00a0\n Lee ") == Identity(
+        user="ann@example.com", name="Ann Lee"
+    )
+    assert of(email=f"{'a' * 256}@example.com", name="\x1b[2J") == Identity(user=None)
     assert of(email_verified=False) == Identity(user=None, name="Ann")
     for wrong in (
         {"iss": "https://evil.example"},

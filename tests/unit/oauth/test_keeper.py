@@ -36,6 +36,7 @@ async def test_when_it_is_refreshed(at: Desk, autojump_clock: MockClock, life: f
     assert at.provider.refreshes == 1
 
 
+@pytest.mark.once
 async def test_days_of_refreshes_lose_nothing_and_use_no_token_twice(at: Desk, autojump_clock: MockClock) -> None:
     at.provider.forgives = False
     await at.sign_in()
@@ -98,6 +99,7 @@ async def test_the_token_before_is_kept_until_the_new_one_has_worked(at: Desk, a
     assert at.stored().previous_token is None
 
 
+@pytest.mark.once
 async def test_tokens_that_expire_at_once_are_no_reason_to_ask_all_the_time(
     at: Desk, autojump_clock: MockClock
 ) -> None:

@@ -39,6 +39,7 @@ async def test_a_passing_failure_changes_nothing_and_is_asked_again_ever_later(
     assert at.told.gone_for == []
 
 
+@pytest.mark.once
 async def test_who_asks_while_it_waits_is_told_at_once_and_causes_no_request(
     at: Desk, autojump_clock: MockClock
 ) -> None:

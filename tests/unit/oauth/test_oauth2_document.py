@@ -66,6 +66,7 @@ def test_a_row_says_what_the_data_say(provider: Provider) -> None:
     assert ROWS[provider.id] == row(provider)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("words", QUOTED, ids=lambda words: words[:30])
 def test_what_is_quoted_is_said(words: str) -> None:
     assert words in "\n".join(said())

@@ -3,6 +3,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 POISON = """
 import importlib, sys
 import email.message  # the standard library's own, which draws in what the machine has

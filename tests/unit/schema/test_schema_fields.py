@@ -17,6 +17,8 @@ from engine.schema import account, events, fields, outbox, problem, submit, subm
 from engine.schema.account_condition import Counters
 from engine.schema.fields import Check, Request, Response
 
+pytestmark = pytest.mark.once
+
 MODULES = [importlib.import_module(f"engine.schema.{found.name}") for found in pkgutil.iter_modules(schema.__path__)]
 NOUNS = sorted(
     {

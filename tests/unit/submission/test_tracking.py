@@ -141,6 +141,13 @@ def test_what_links_begin_with(url: str, base: str) -> None:
     assert base_of(url) == base
 
 
+def test_links_beyond_the_picture_are_followed_too() -> None:
+    before, after = '<body><a href="http://a.example">a</a>', "</body><a href=http://b.example>b</a>"
+    made = tracked(before + after, what(opens=True))
+    (picture,) = PICTURE.findall(made)
+    assert put_back(made, ["http://a.example", "http://b.example"]) == before + picture + after
+
+
 def test_without_tracking_nothing_changes() -> None:
     html = '<body><a href="http://x">'
     assert tracked(html, what(clicks=False)) == html
@@ -170,6 +177,7 @@ def test_real_mail_is_the_same_but_for_its_links() -> None:
     assert seen > 20
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     "unit",
     ["<a ", "<a href='", '<a href="http://x"', "<!--", "&", "<textarea>", "</body>", "<a href=http://x ", "=\"'"],

@@ -53,6 +53,7 @@ def test_a_path_is_declared_once() -> None:
         declared_in([module(one=one, two=two)])
 
 
+@pytest.mark.once
 def test_every_page_has_a_template_of_its_name() -> None:
     for name in {each.name for each in pages() if each.method == "GET"}:
         assert layout.environment.get_template(f"{name}.html")

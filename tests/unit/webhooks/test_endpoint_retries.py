@@ -14,6 +14,7 @@ from engine.config import WebhooksConfig
 from engine.store import webhooks
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("days", [0.125, 3.0, 10.0])
 async def test_a_receiver_that_was_away_gets_everything_in_order(tmp_path: Path, autojump_clock, days: float) -> None:
     async with world() as w, running(tmp_path, w) as engine:
@@ -117,6 +118,7 @@ async def test_a_poison_event_is_parked_after_three_days_and_holds_up_nobody_aft
         assert len({post.headers["webhook-timestamp"] for post in receiver.posts[1:12]}) == 11
 
 
+@pytest.mark.once
 async def test_an_event_that_breaks_the_receiver_is_parked_and_not_hammered(tmp_path: Path, autojump_clock) -> None:
     async with world() as w, running(tmp_path, w) as engine:
         receiver = w.host("hooks.example")

@@ -67,6 +67,7 @@ async def test_no_more_than_so_many_posts_are_under_way(tmp_path: Path, autojump
         assert most == 3
 
 
+@pytest.mark.once
 async def test_secrets_that_a_receiver_echoes_are_masked(
     tmp_path: Path, autojump_clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -135,6 +136,7 @@ async def test_a_large_answer_is_not_read(tmp_path: Path, autojump_clock) -> Non
         assert receiver.seqs == [1, 2, 3]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("seed", range(6))
 async def test_after_crashes_nothing_is_missing_and_order_is_kept(tmp_path: Path, autojump_clock, seed: int) -> None:
     """The process ends at any moment, also with posts under way; each account's events still come in order."""
