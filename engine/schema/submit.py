@@ -354,6 +354,14 @@ class Submit(Content, frozen=True, kw_only=True):
             examples=["hold"],
         ),
     ] = UNSET
+    if_suppressed: Annotated[
+        Literal["skip", "fail", "send"] | UnsetType,
+        Meta(
+            description="What to do if a recipient is suppressed (`GET /v1/suppression`). `skip`: send to the others; "
+            "if there are none, nothing is queued. `fail`: queue nothing (422). `send`: send anyway. Absent: `skip`.",
+            examples=["skip"],
+        ),
+    ] = UNSET
     copy: FileCopy = UNSET
     sent_mail_path: CopyPath = UNSET
     proxy: Annotated[

@@ -32,6 +32,7 @@ from engine.submission.draft import address_of, draft_of, size_of
 from engine.submission.reference import NOTHING as NOTHING_READ
 from engine.submission.reference import Referenced
 from engine.submission.submissions import Submissions, after_of
+from engine.submission.suppression import NobodyLeft
 from engine.submission.terms import Terms, due_at
 
 ENTRIES = 20
@@ -120,8 +121,14 @@ async def prepare_merge(
             prepared.append(Prepared(entry, Failed(error.message, error.extra.get("code"), error.status)))
             continue
         own_terms = terms if send_at == terms.send_at else replace(terms, send_at=send_at)
-        incoming = submissions.incoming(account, own, composed, message_id, own_terms, after_of(found))
-        prepared.append(Prepared(entry, incoming))
+        outcome: Incoming | Skipped | Failed
+        try:
+            outcome = submissions.incoming(account, own, composed, message_id, own_terms, after_of(found))
+        except NobodyLeft as nobody:
+            outcome = Skipped(reason=nobody.suppressed[0].reason)
+        except Problem as error:
+            outcome = Failed(error.message, error.extra.get("code"), error.status)
+        prepared.append(Prepared(entry, outcome))
     return prepared
 
 
