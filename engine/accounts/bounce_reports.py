@@ -209,7 +209,7 @@ def _delivery(
             server = each.remote_mta or report.reporting_mta
             if server:
                 event["mta"] = server
-            if each.diagnostic or each.status:
+            if each.diagnostic or (each.status and not each.status.endswith(".0.0")):
                 said = explanation(each.diagnostic, status=each.status, server=server)
                 event["explain"] = said.members()
             if linked is not None:

@@ -140,7 +140,7 @@ PROVIDER_ANSWERS = (
     ),
     Answer(
         "Gmail",
-        ("5.1.1",),
+        (),
         r"account that you tried to reach does not exist",
         "550-5.1.1 The email account that you tried to reach does not exist. Please try\n550-5.1.1 double-checking the "
         "recipient's email address for typos or\n550 5.1.1 unnecessary spaces. - gsmtp",
@@ -354,6 +354,18 @@ PROVIDER_ANSWERS = (
             "The recipient's organisation has no such address in Microsoft 365.",
             "recipient",
             REMOVE,
+            MICROSOFT,
+        ),
+    ),
+    Answer(
+        "Microsoft",
+        (),
+        r"Message expired, (DNS query failed|connection refused|cannot connect)",
+        "550 5.4.316 Message expired, connection refused(Socket error code 10061)",
+        Meaning(
+            "Microsoft 365 could not reach the recipient's server for as long as it tried.",
+            "recipient",
+            "Check the domain of the address; if it is right, tell the recipient by another way, or send it again.",
             MICROSOFT,
         ),
     ),

@@ -148,6 +148,12 @@ def test_the_last_try(mix: str, states: str, state: str, events: list[str]) -> N
         }
 
 
+def test_ten_refused_recipients_of_an_event_are_explained() -> None:
+    refused = data(judged("r" * 12), F)
+    assert refused["explain"]["fault"] == "recipient"
+    assert ["explain" in each for each in refused["rejected"]] == [True] * 10 + [False] * 2
+
+
 def test_one_accepted_one_put_off_one_refused() -> None:
     judgement = judged("alr")
     sent, error = data(judgement, S), data(judgement, E)
