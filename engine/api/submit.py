@@ -45,7 +45,7 @@ from engine.store.tokens import Token
 from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.merge import Failed, MergeRenderer, Prepared, prepare_merge
 from engine.submission.reference import Referenced
-from engine.submission.template import Rendering, Variables, params_of
+from engine.submission.template import Rendering, Variables, merge_steps, params_of
 from engine.submission.terms import Terms, terms_of
 
 ANY_QUERY = SubmitQuery()
@@ -231,11 +231,13 @@ async def _merge_renderer(context: Context, account: Account, body: Submit) -> M
     rendering = await Rendering.of(body, _template(context, account, body), context.world)
     if rendering is None:
         return None
-    variables = _variables(context, account, body)
+    variables, steps = _variables(context, account, body), merge_steps(len(entries))
     body = replace(body, mail_merge=UNSET)
 
     async def render(entry: MergeEntry, recipient: dict[str, str]) -> Submit:
-        return await rendering.content(body, variables._replace(recipient=recipient), entry.params, context.world)
+        return await rendering.content(
+            body, variables._replace(recipient=recipient), entry.params, context.world, steps
+        )
 
     return render
 

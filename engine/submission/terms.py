@@ -22,7 +22,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     * `now`: when the message was submitted, `send_at`: when it is due; both in seconds since 1970.
     * `sender`: the address for bounces, "" for the null sender; `recipients`: () for those of the message.
-    * `attempts`: the most attempts. `on_doubt`: what to do if the outcome stays unknown.
+    * `attempts`: the maximum number of attempts. `on_doubt`: what to do if the outcome stays unknown.
     * `copy`: whether to file a copy, `copy_path`: the folder for it.
     * `list_id`: the list that it goes to; `own_list`: leaving it counts for the account alone.
     * `track_opens`, `track_clicks`: whether its HTML reports them. `base_url`: where its links to the engine lead.
