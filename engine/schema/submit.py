@@ -264,7 +264,7 @@ class Content(Request, frozen=True, kw_only=True):
 class MergeEntry(Request, frozen=True, kw_only=True):
     """One recipient of a merge, who gets a message of their own."""
 
-    to: Annotated[Mailbox, Meta(description="The recipient, shown as `To`.")]
+    to: Annotated[AddressOrText, Meta(description="The recipient, shown as `To`.")]
     message_id: Annotated[
         MessageIdAsked | UnsetType, Meta(description="The message's Message-ID. Absent: the engine creates one.")
     ] = UNSET
