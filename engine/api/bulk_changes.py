@@ -35,9 +35,9 @@ from engine.schema.bulk_changes import (
     BulkPath,
     BulkUpdate,
 )
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
 from engine.schema.message_changes import MessageChanged
-from engine.schema.messages import CommandHeaders
 from engine.schema.search import SearchQuery
 from engine.store.mailboxes import MailboxRow
 

@@ -32,6 +32,7 @@ from engine.store.tokens import Token
 from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.draft import stored_draft
 from engine.submission.raw import line_fault, message_id_in
+from engine.submission.suppression import suppressed_shown
 from engine.submission.terms import terms_of
 
 _DRAFTS, _DRAFT = "\\Drafts", "\\draft"
@@ -104,6 +105,8 @@ async def submit_draft(
     if not incoming.recipients:
         raise Problem(400, "Draft has no recipients", code="DraftHasNoRecipients")
     answer = SubmitAccepted(message_id=message_id, send_at=iso(terms.send_at), queue_id=incoming.message.queue_id)
+    if incoming.suppressed:
+        answer = msgspec.structs.replace(answer, suppressed=suppressed_shown(incoming.suppressed))
     kept = Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None
     accepted = submissions.accept(incoming, key=key, kept=kept)
     first = await carry_through(accepted)

@@ -16,7 +16,7 @@ from engine.accounts.requested_changes import Changer
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.imap.session import CommandRefused, ImapSession
-from engine.schema.messages import CommandHeaders
+from engine.schema.command_headers import CommandHeaders
 from engine.store import mailboxes
 
 NOT_CONNECTED = "The account is not connected, or its mail server refuses; `code` and `state` say why."

@@ -34,6 +34,7 @@ from engine.imap.structure import Structure
 from engine.mail.decode import parameter
 from engine.mail.header_reading import fields
 from engine.mail.web_safe import Remote, by_way_of, drop, keep
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
 from engine.schema.message import (
     AttachmentId,
@@ -44,7 +45,6 @@ from engine.schema.message import (
     TextQuery,
     TextShown,
 )
-from engine.schema.messages import CommandHeaders
 from engine.store.mailboxes import MailboxRow
 
 _TAGS = ("Message",)

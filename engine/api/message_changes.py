@@ -16,6 +16,7 @@ from engine.edge.client_disconnect import carry_through
 from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change, Path
 from engine.http.operation import operation
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
 from engine.schema.message import MessageId
 from engine.schema.message_changes import (
@@ -30,7 +31,6 @@ from engine.schema.message_changes import (
     MessageUpdate,
     MovedToTrash,
 )
-from engine.schema.messages import CommandHeaders
 
 _TAGS = ("Message",)
 ERRORS = {

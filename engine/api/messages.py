@@ -16,8 +16,9 @@ from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
 from engine.http.account_tokens import Access
 from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
-from engine.schema.messages import CommandHeaders, MessagesPage, MessagesQuery
+from engine.schema.messages import MessagesPage, MessagesQuery
 from engine.schema.paging import PageQuery
 
 

@@ -13,8 +13,9 @@ from engine.api.messages import page_asked_for, page_shown
 from engine.errors import Problem
 from engine.http.account_tokens import Access
 from engine.http.operation import Encoded, operation
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
-from engine.schema.messages import CommandHeaders, MessagesPage
+from engine.schema.messages import MessagesPage
 from engine.schema.search import Search, SearchPage
 
 EVERY = "*"

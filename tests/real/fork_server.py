@@ -13,8 +13,10 @@ from __future__ import annotations
 import atexit
 import ctypes
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import socket
@@ -34,9 +36,12 @@ def main() -> None:
     del sys.path[0]  # The folder of this file, in which an engine has no business.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # Ignored where the tests run under nohup.
     gc.disable()
-    import engine.app
-    import engine.cli  # noqa: F401
+    import engine.cli
 
+    # All that an engine imports when it serves; a few only by the way.
+    for module in pkgutil.walk_packages(engine.__path__, "engine."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     gc.freeze()  # Else the first collection of each engine would copy all pages of these modules.
     assert threading.active_count() == 1
     while True:

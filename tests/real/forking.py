@@ -44,16 +44,18 @@ class ForkedEngine:
 
     def wait(self, timeout: float | None = None) -> int:
         """Its return code, once it has ended. Raises `subprocess.TimeoutExpired` after `timeout` seconds."""
+        ended = select.poll()
+        ended.register(self._handle, select.POLLIN)
+        if not ended.poll(None if timeout is None else timeout * 1000):
+            assert timeout is not None
+            raise subprocess.TimeoutExpired("engine", timeout)
         with self._lock:
             if self.returncode is None:
-                ended = select.poll()
-                ended.register(self._handle, select.POLLIN)
-                if not ended.poll(None if timeout is None else timeout * 1000):
-                    assert timeout is not None
-                    raise subprocess.TimeoutExpired("engine", timeout)
                 self.returncode = self._server.end_of(self.pid)
-                os.close(self._handle)
             return self.returncode
+
+    def __del__(self) -> None:
+        os.close(self._handle)
 
     def send_signal(self, number: int) -> None:
         """Nothing to do when it has ended."""

@@ -45,5 +45,5 @@ class SmtpSink:
 
     def wait_for_messages(self, count: int = 1) -> list[bytes]:
         """`messages`, as soon as there are at least `count`. Raises `TimeoutError`."""
-        wait_until(lambda: len(self.messages()) >= count, f"{count} messages at smtp-sink")
+        wait_until(lambda: len(list(self._folder.glob("message.*"))) >= count, f"{count} messages at smtp-sink")
         return self.messages()

@@ -15,7 +15,7 @@ from real.engine_process import EngineProcess
 from real.processes import wait_until
 from real.smtp_sink import SmtpSink
 
-pytestmark = [pytest.mark.real, pytest.mark.process, pytest.mark.executed]
+pytestmark = [pytest.mark.real, pytest.mark.process, pytest.mark.executed, pytest.mark.long]
 
 AT_A_TIME = 10
 SIZE = 25_000_000

@@ -143,6 +143,7 @@ def test_changed_moved_and_deleted(mailbox: Mailbox) -> None:
         assert sources["messageNew", "Sent", 1] == sources["messageNew", "Trash", 1] == "api"
 
 
+@pytest.mark.long
 def test_ten_thousand_at_once(mailbox: Mailbox) -> None:
     """Every second one of many: their UIDs make a set of 50,000 octets, which no server takes in one command."""
     count = 2_000 if mailbox.prefix else 10_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import os
@@ -49,11 +50,14 @@ class Mailbox(SharedMailbox):
         assert self.client.select("INBOX", readonly=True)[0] == "OK"
         return b" ".join(line for line in self.client.uid("FETCH", str(uid), "(FLAGS)")[1] if isinstance(line, bytes))
 
-    def sent(self, count: int = 1) -> list[EmailMessage]:
+    def sent_raw(self, count: int) -> list[bytes]:
         # The sink has a file from the first octet on.
         wait_until(lambda: len(self.events("messageSent")) >= count, "the messages to be sent")
+        return self.sink.wait_for_messages(count)
+
+    def sent(self, count: int = 1) -> list[EmailMessage]:
         found = []
-        for raw in self.sink.wait_for_messages(count):
+        for raw in self.sent_raw(count):
             message = email.message_from_bytes(raw, policy=email.policy.default)
             assert isinstance(message, EmailMessage)
             assert not message.defects
@@ -202,6 +206,7 @@ def test_a_large_forward_takes_little_memory(mailbox: Mailbox) -> None:
 
 
 @pytest.mark.executed
+@pytest.mark.long
 def test_ten_large_forwards_at_once_take_little_memory(mailbox: Mailbox) -> None:
     big = EmailMessage()
     big["From"], big["Subject"], big["Message-ID"] = "a@x.example", "big", "<big@x.example>"
@@ -221,7 +226,9 @@ def test_ten_large_forwards_at_once_take_little_memory(mailbox: Mailbox) -> None
 
     with ThreadPoolExecutor(10) as threads:
         list(threads.map(submit, range(10)))
-    for message in mailbox.sent(10):
-        (attached,) = [part for part in message.walk() if part.get_filename() == "big.zip"]
-        assert attached.get_payload(decode=True) == content
+    for raw in mailbox.sent_raw(10):
+        # Python takes seconds to read a message of this size, so it reads one with the content replaced.
+        small = raw.replace(b"\r", b"").replace(base64.encodebytes(content), base64.encodebytes(b"that"))
+        (attached,) = [part for part in email.message_from_bytes(small).walk() if part.get_filename() == "big.zip"]
+        assert attached.get_payload(decode=True) == b"that"
     assert peak_of(mailbox.engine.pid) < 200 * 1024**2

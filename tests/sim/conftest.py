@@ -8,6 +8,7 @@ from pathlib import Path
 import memory
 import pytest
 from inbox import SERVERS
+from quick_starts import quick_starts
 
 from engine.web import passwords
 
@@ -17,6 +18,13 @@ def tmp_path() -> Iterator[Path]:
     """A folder of the test's own, in memory."""
     with memory.folder("sim-") as folder:
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def starting_quickly() -> Iterator[None]:
+    """Engines start quickly."""
+    with quick_starts():
+        yield
 
 
 @pytest.fixture(autouse=True)

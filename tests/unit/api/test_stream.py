@@ -71,6 +71,7 @@ async def frames(client: WebSocketConnection, n: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.once
+@pytest.mark.long
 async def test_there_is_no_seam_wherever_a_reader_comes_in(tmp_path: Path) -> None:
     """Readers come at random numbers while events are written; each gets exactly what is above its number."""
     total, chance = 1500, random.Random(4)
