@@ -195,9 +195,10 @@ def _say_where(url: str, folder: Path, engine: Engine) -> None:
 
 
 async def _invite(context: Context) -> None:
-    """While nobody can sign in to the pages, print a link at which the owner chooses a password.
+    """If no one can sign in to the pages yet, print a link at which the owner chooses a password.
 
-    It goes to the terminal, not into the log: who can read it becomes the owner. A log of JSON has no such lines.
+    It goes to the terminal, not into the log, since any reader of it can become the owner. A log of JSON has no such
+    lines.
     """
     if people.count(context.store.reader):
         return

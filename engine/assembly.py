@@ -77,6 +77,7 @@ from engine.submission.mail_links import MailLinks
 from engine.submission.mailbox_files import Room
 from engine.submission.reference_reading import References
 from engine.submission.submissions import Submissions
+from engine.submission.suppression import Suppressions
 from engine.webhooks.registry import EndpointRegistry
 from engine.world import World
 
@@ -173,6 +174,7 @@ async def assemble(
         lambda: settings.values.delivery_attempts or config.retry.attempts,
         choice,
         OnDoubt(config.queue.on_doubt),
+        Suppressions(store, world),
         world,
     )
     gate = TokenGate(TokenUses(store, world, lambda: settings.values.token_audit_log is True), world)

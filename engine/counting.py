@@ -1,7 +1,7 @@
 """Counts that cost the hot path an addition of plain numbers; they are read when the metrics are requested.
 
-Whatever counts owns its counts, and only Trio's thread touches them, so they need no locks. They start at 0 with the
-process.
+The code that counts owns its counts, and only Trio's thread touches them, so they need no locks. They start at 0 with
+the process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `engine doctor` looks at before, during or after a run of the engine.
+"""The checks of `engine doctor`, before, during or after a run of the engine.
 
 Each check is a small function of the configuration that returns a `Finding`: in order, or what is wrong and what to do
 about it. Nothing is changed, made or repaired: a folder that is not there yet is in order, and the journal of a stopped

@@ -1,13 +1,13 @@
 """Which addresses the engine may dial: one rule for webhooks and for accounts' mail servers.
 
-URLs and server names come from API callers, so they must not become a way into what only this machine can see. A name
-is resolved once, its addresses are checked, and the connection goes to a checked address: what the name says a moment
-later does not matter. Behind a proxy the same holds for both ends: the proxy must be one that may be dialled, and
-a target's name is resolved and checked here and the proxy given the address, unless `[network] proxy_names` leaves
-names to it. Link-local addresses, the metadata services of clouds, multicast and reserved ranges are never
-reached. Loopback and private networks are reached only where `[network]` allows it, and by what was set with a token
-for one account (`restricted`) only where `network.allow` lists them. A refusal is `EgressRefused`. Secrets go in clear
-text only to this machine and private networks, wherever the proxy stands.
+URLs and server names come from API callers, so they must not give access to what only this machine can reach. A name is
+resolved once, its addresses are checked, and the connection goes to a checked address, whatever the name resolves to a
+moment later. Behind a proxy the same holds for both ends: the proxy must be one that may be dialled, and a target's
+name is resolved and checked here and the proxy given the address, unless `[network] proxy_names` leaves names to it.
+Link-local addresses, the metadata services of clouds, multicast and reserved ranges are never reached. Loopback and
+private networks are reached only where `[network]` allows it, and by what was set with a token for one account
+(`restricted`) only where `network.allow` lists them. A refusal is `EgressRefused`. Secrets go in clear text only to
+this machine and private networks, wherever the proxy stands.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Egress:
         return address.is_global and not (address.is_multicast or address.is_reserved)
 
     def choose(self, host: str, addresses: Sequence[str], *, restricted: bool) -> list[str]:
-        """Those of a host's addresses that may be dialled. Raises `EgressRefused` when there are none."""
+        """Those of a host's addresses that may be dialled. Raises `EgressRefused` if there are none."""
         good = [address for address in addresses if self.permits(address, restricted=restricted)]
         if not good:
             # What a name resolves to inside this network is not for a caller who may not go there.
@@ -158,7 +158,7 @@ class Egress:
         return self._hosts.listening(host, port, wake)
 
     async def check(self, host: str, port: int | None, *, restricted: bool) -> None:
-        """Raise `EgressRefused` when a host must not be dialled.
+        """Raise `EgressRefused` if a host must not be dialled.
 
         A name that cannot be resolved within five seconds passes: each connection is checked anyway.
         """
@@ -170,7 +170,7 @@ class Egress:
             self.choose(host, addresses, restricted=restricted)
 
     def check_port(self, port: int, *, restricted: bool) -> None:
-        """Raise `EgressRefused` when a mail server must not have this port."""
+        """Raise `EgressRefused` if a mail server must not have this port."""
         if restricted and port not in self._mail_ports:
             ports = ", ".join(str(each) for each in sorted(self._mail_ports))
             raise EgressRefused(f"port {port} is not a mail port; a token for one account may use {ports}")

@@ -1,4 +1,4 @@
-"""SIGHUP: the configuration is read again, and what can change while the engine runs is changed.
+"""Reads the configuration again at SIGHUP, and applies what can change while the engine runs.
 
 `LIVE` can, and certificates are read again. Of every other key that differs from the one in force, the log says that it
 needs a restart, at each SIGHUP until there is one; values are not named, as some are secrets. A configuration with a
@@ -75,7 +75,7 @@ class Reloading:
 def hangups() -> Iterator[AsyncIterator[int]]:
     """Each SIGHUP from now on.
 
-    None comes where the process was started to ignore it (nohup), which it goes on to do. At a terminal, it means that
+    None arrives if the process was started to ignore it (nohup), which it continues to do. At a terminal, it means that
     the terminal is closed, and ends the process as it ends others.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN or sys.stderr.isatty():

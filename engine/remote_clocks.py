@@ -1,8 +1,8 @@
-"""What the clocks of other servers say: the engine's own may be wrong, and nothing in it would show that.
+"""Compares the engine's clock with those of other servers: if it is wrong, nothing else shows that.
 
-Nothing is asked for this. Each answer by HTTP that the engine gets anyway (from OAuth2 providers and webhooks) has a
+No request is made for this. Each answer by HTTP that the engine gets anyway (from OAuth2 providers and webhooks) has a
 `Date` (RFC 9110 section 6.6.1); the newest of each host is compared with the engine's clock. Once that clock has been
-set, or the machine was suspended, what was compared before counts no more.
+set, or the machine was suspended, earlier comparisons no longer count.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class _Told(msgspec.Struct, frozen=True):
 
 
 class RemoteClocks:
-    """The newest time that each server told."""
+    """The newest time from each server."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._told: dict[str, _Told] = {}
 
     def note(self, host: str, date: str, took: float) -> None:
-        """A server has just answered with this `Date`, `took` seconds after it was asked. No date is passed over."""
+        """Note the `Date` of an answer that came `took` seconds after its request; ignored if it is no date."""
         try:
             told = parsedate_to_datetime(date).timestamp()
         except (ValueError, OverflowError, TypeError):

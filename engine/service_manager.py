@@ -1,4 +1,4 @@
-"""What a service manager such as systemd is told: that the engine is ready, reloads, stops, and is alive.
+"""Tells a service manager such as systemd that the engine is ready, reloads, stops, and is alive.
 
 Each message is one datagram to the socket that `NOTIFY_SOCKET` names (sd_notify(3)); without it nothing is sent. A
 message that cannot be delivered is logged once and costs nothing else: the manager then acts as its unit says.
@@ -45,8 +45,7 @@ class ServiceManager:
         await self._tell("STOPPING=1", "STATUS=stopping")
 
     async def keep_alive(self, stalled: Callable[[], float]) -> None:
-        """Report being alive until cancelled, unless `stalled()` is more than half the manager's patience, in
-        seconds."""
+        """Report being alive until cancelled, while `stalled()` (seconds) is at most half the manager's patience."""
         if self.watchdog_seconds is None:
             return
         every = self.watchdog_seconds / 2

@@ -15,7 +15,7 @@ LINE_LENGTH = 500
 
 
 class Trace:
-    """Lines such as `C: EHLO example.com` and `S: 250 ok`, oldest first. `limit` is the most lines kept."""
+    """Lines such as `C: EHLO example.com` and `S: 250 ok`, oldest first. `limit` is the maximum number of lines."""
 
     def __init__(self, limit: int = 200) -> None:
         self._lines: deque[str] = deque(maxlen=limit)

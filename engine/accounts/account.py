@@ -196,7 +196,8 @@ class Account:
         return self._changed.is_set()
 
     def reconnect(self) -> None:
-        """Close the account's connections and open them again, now."""
+        """Close the account's connections and open them again, now, with a new attempt at an access token."""
+        self.sign_in.ask_now()
         self._changed.set()
 
     def look_soon(self) -> None:

@@ -32,6 +32,7 @@ from engine.accounts.bounce_reports import Follow, is_report, read_report, told_
 from engine.accounts.message_summary import summary
 from engine.accounts.observed_changes import API, scope
 from engine.accounts.requested_changes_under_way import MessageChanges
+from engine.accounts.suppression_feed import SuppressionFeed
 from engine.accounts.unreadable_messages import (
     BASICS,
     DESCRIPTION,
@@ -116,6 +117,7 @@ class Arrivals:
         self._store = store
         self._journal = journal
         self._settings = settings
+        self._feed = SuppressionFeed(settings, world)
         self._world = world
         self._full = full
         self.care = UnreadableMessages(store)
@@ -398,7 +400,7 @@ class Arrivals:
         if is_report(row, one) and self.care.may_ask(row.id, one.uid, REPORT):
             care = self.care.asking(session, row.id, one.uid, one.uid, REPORT, PATIENCE)
             with self._costing_no_more(row, one, "report"), care:
-                follow = await read_report(session, row, one, data, self._journal, self._world)
+                follow = await read_report(session, row, one, data, self._journal, self._feed, self._world)
         return data, follow
 
     def _little(self, row: MailboxRow, one: Fetched) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import msgspec
 
 from engine.accounts import message_ids
 from engine.accounts.observed_changes import scope
+from engine.accounts.suppression_feed import SuppressionFeed
 from engine.events.journal import Journal
 from engine.imap.envelope import EnvelopeAddress, ImapEnvelope
 from engine.imap.fetched import Fetched
@@ -65,7 +66,13 @@ def is_report(row: MailboxRow, one: Fetched) -> bool:
 
 
 async def read_report(
-    session: ImapSession, row: MailboxRow, one: Fetched, data: dict[str, Any], journal: Journal, world: World
+    session: ImapSession,
+    row: MailboxRow,
+    one: Fetched,
+    data: dict[str, Any],
+    journal: Journal,
+    feed: SuppressionFeed,
+    world: World,
 ) -> Follow | None:
     """Add a report's content to `data`; return what is to be written after it, None if it is not a report."""
     structure = one.structure
@@ -78,7 +85,7 @@ async def read_report(
         if machine := status or feedback:
             said, header = await _fetch(session, one.uid, machine, _first(structure, ORIGINALS))
             if status is None:
-                return _complaint(read_feedback(said, header), row, one.uid, data, journal, world)
+                return _complaint(read_feedback(said, header), row, one.uid, data, journal, feed, world)
             report = read_delivery_status(said, header)
         if report is None or not any("@" in each.recipient for each in report.recipients):
             prose = await world.in_thread(_prose, await _source(session, one.uid), _own(data), _sign(one))
@@ -88,7 +95,7 @@ async def read_report(
         log.warning("a report cannot be read: %s", error)
     if report is None:
         return None
-    return _delivery(report, source, _answered(one, report), row, one.uid, data, journal, world)
+    return _delivery(report, source, _answered(one, report), row, one.uid, data, journal, feed, world)
 
 
 def _sign(one: Fetched) -> Sign:
@@ -171,6 +178,7 @@ def _delivery(
     uid: int,
     data: dict[str, Any],
     journal: Journal,
+    feed: SuppressionFeed,
     world: World,
 ) -> Follow | None:
     failed = [each for each in report.recipients if each.action == "failed"]
@@ -207,7 +215,9 @@ def _delivery(
                 event["messageId"] = about[0]
             if report.headers:
                 event["messageHeaders"] = report.headers
-            journal.append(tx, "messageBounce", row.account, event, scope(row))
+            number = journal.append(tx, "messageBounce", row.account, event, scope(row))
+            address = each.original if "@" in each.original else each.recipient
+            feed.bounced(tx, row.account, address, event["bounceType"], number, linked=linked is not None)
 
     return follow
 
@@ -243,7 +253,13 @@ def _response(one: RecipientStatus, kind: str, source: str) -> dict[str, str]:
 
 
 def _complaint(
-    report: FeedbackReport, row: MailboxRow, uid: int, data: dict[str, Any], journal: Journal, world: World
+    report: FeedbackReport,
+    row: MailboxRow,
+    uid: int,
+    data: dict[str, Any],
+    journal: Journal,
+    feed: SuppressionFeed,
+    world: World,
 ) -> Follow:
     data["isComplaint"] = True
     if report.message_id:
@@ -281,6 +297,8 @@ def _complaint(
                 if bounces.has_recipient(tx, linked[0], address):
                     now = world.now()
                     bounces.note(tx, linked[0], Bounce(address, "complaint", None, report.feedback_type or None, now))
-        journal.append(tx, "messageComplaint", row.account, event, scope(row))
+        number = journal.append(tx, "messageComplaint", row.account, event, scope(row))
+        for address in report.original_rcpt_to:
+            feed.complained(tx, row.account, address, report.feedback_type, number, linked=linked is not None)
 
     return follow

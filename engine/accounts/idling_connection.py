@@ -33,6 +33,7 @@ from engine.accounts.server_access import ServerAccess
 from engine.accounts.status import Status
 from engine.errors import EngineError, LoginRefused, NetworkError, ProtocolError
 from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.wake import Wake
 from engine.model.account_states import AccountState
 from engine.oauth.errors import TokenError
 from engine.queue.sent_folder_search import SentFolderSearches
@@ -77,7 +78,7 @@ class AccountConnection:
         self._access = access
         self._settings = settings
         self._heartbeat = heartbeat
-        self._wake = trio.Event()
+        self._wake = Wake()
         self._synced = trio.Event()
         self._filed: set[str] = set()
         """Folders that got a message and are to be looked into."""
@@ -200,7 +201,7 @@ class AccountConnection:
                 await self._status.connected()
             self._synced.set()
             while True:
-                self._wake = trio.Event()
+                self._wake = Wake()
                 await self._do_jobs(session)
                 await self._watch.come_back(session)
                 if self._watch.seconds_to_unseen == 0:
@@ -323,7 +324,7 @@ class AccountConnection:
             await folder.reload()
             await folder.look(session)
             while True:
-                news = await session.idle(trio.Event(), self._access.imap.idle, self._heartbeat.next())
+                news = await session.idle(Wake(), self._access.imap.idle, self._heartbeat.next())
                 await folder.hear(session, news)
         finally:
             line.quiet = session.quiet

@@ -34,6 +34,7 @@ from engine.accounts.status import Status
 from engine.accounts.unreadable_messages import within
 from engine.errors import EngineError, LoginRefused, NetworkError, NetworkKind, Problem, ProtocolError
 from engine.imap.session import CommandRefused, ImapSession
+from engine.imap.wake import Wake
 from engine.model.account_states import AccountState
 from engine.oauth.errors import TokenError, Trouble
 from engine.store.unfinished_changes import Unfinished
@@ -101,7 +102,7 @@ class _Connection:
         self.session: ImapSession | None = None
         """None while it is being opened."""
         self.resting = False
-        self.wake = trio.Event()
+        self.wake = Wake()
         """Ends its idle time."""
         self.promised: _Request | None = None
         self.lent: _Request | None = None
@@ -316,7 +317,8 @@ class Commands:
             if not resting:
                 self._open_another()
                 return
-            chosen = next((each for each in resting if each.selected == request.path), resting[-1])
+            fresh = next((each for each in resting if each.selected is None), resting[-1])
+            chosen = next((each for each in resting if each.selected == request.path), fresh)
             chosen.promised, request.promised = request, True
             chosen.wake.set()
 
@@ -390,7 +392,7 @@ class Commands:
             if request is None:
                 if trio.current_time() >= until:
                     return
-                connection.wake, connection.resting = trio.Event(), True
+                connection.wake, connection.resting = Wake(), True
                 try:
                     await session.rest(connection.wake, until)
                 finally:

@@ -68,14 +68,17 @@ async def read_text(
 
 
 async def made_safe(text: dict[str, Any], world: World, remote: Remote = keep) -> None:
-    """Replace the text's HTML by safe HTML; make it from the plain text if there is none."""
+    """Replace the text's HTML by safe HTML; make it from the plain text if there is none.
+
+    It is in one element that scrolls, so that wide content does not widen the page that shows it.
+    """
     if html := text.get("html"):
-        text["html"] = await world.in_thread(web_safe, html, remote)
+        safe = await world.in_thread(web_safe, html, remote)
     elif plain := text.get("plain"):
-        text["html"] = text_as_html(plain)
+        safe = text_as_html(plain)
     else:
         return
-    text["webSafe"] = True
+    text["html"], text["webSafe"] = f'<div style="overflow: auto;">{safe}</div>', True
 
 
 async def with_own_pictures(session: ImapSession, one: Fetched, html: str, world: World) -> str:

@@ -78,6 +78,11 @@ class SignIn:
         if self.keeper is not None and not self._record.proxy:
             self.keeper.stop_resting()
 
+    def ask_now(self) -> None:
+        """Someone who may know better wants no more waiting for the provider."""
+        if self.keeper is not None:
+            self.keeper.stop_resting()
+
     def forget(self) -> None:
         """The account is gone, or no longer signs in."""
         self.keeper = None
@@ -117,11 +122,8 @@ class SignIn:
     def requests(self) -> TokenRequests:
         """How to reach the account's provider."""
         record = self._record
-        if not record.proxy and not record.local_address:
-            return self._oauth.requests
-
-        route = partial(self._access.routes.of_account, record, None)
-        return self._oauth.requests.through(self._access.provider_wire(route))
+        wire = self._access.provider_wire(partial(self._access.routes.of_account, record, None))
+        return self._oauth.requests.through(wire, queued=not record.proxy)
 
     def waiting(self, waiting: Waiting) -> Waiting:
         """What mail waits for, if the lane only knows that it has no server or no token."""

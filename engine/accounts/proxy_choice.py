@@ -33,7 +33,7 @@ class Routes:
         return self._settings.values.local_addresses or ()
 
     def of_account(self, record: Registration, server: ServerName | None) -> Route:
-        """The route to one of an account's servers; None: to its OAuth2 provider."""
+        """The route to one of an account's servers; None: to its OAuth2 provider, by the strategy for IMAP."""
         return _joined(self._by_proxy(record), self._from_here(record, server))
 
     def of_message(self, message: Message, record: Registration) -> Route:
@@ -77,7 +77,7 @@ class Routes:
     def _from_here(self, record: Registration, server: ServerName | None) -> Route:
         if record.local_address:
             return Route(local=(record.local_address,))
-        return DIRECT if server is None else self._by_strategy(server, record.account)
+        return self._by_strategy(server or "imap", record.account)
 
     def _by_strategy(self, server: ServerName, account: str | None) -> Route:
         if fault := self._unreadable("local_addresses", f"{server}_strategy"):

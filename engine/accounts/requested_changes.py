@@ -119,7 +119,7 @@ class Changer:
                 raise
             told = copied.uids.keys() >= set(uids) and session.offers("MOVE")
             gone = uids if told else await self._gone(uids)
-            await self._store.commit(lambda tx: self._note(tx, row, gone, changing, target, copied))
+            await self._store.commit(lambda tx: self._note(tx, row, uids, gone, changing, target, copied))
         known = target.uid_validity in (None, copied.uid_validity)
         return copied.uids if known else {}
 
@@ -131,7 +131,7 @@ class Changer:
             await session.store(uids, (DELETED,))
             await session.expunge(uids)
             gone = await self._gone(uids)
-            await self._store.commit(lambda tx: self._note(tx, row, gone, changing))
+            await self._store.commit(lambda tx: self._note(tx, row, uids, gone, changing))
         return len(gone)
 
     async def _gone(self, uids: Sequence[int]) -> list[int]:
@@ -151,14 +151,16 @@ class Changer:
         self,
         tx: Tx,
         row: MailboxRow,
+        uids: Sequence[int],
         gone: Sequence[int],
         changing: Change,
         target: MailboxRow | None = None,
         copied: Copied | None = None,
     ) -> None:
         known = mailboxes.exists(tx, row.id)
-        unannounced = [uid for uid in gone if not message_gone(tx, self._journal, row, uid, API)] if known else ()
-        self._changes.unannounced(row.id, unannounced)
+        unannounced = [uid for uid in gone if not message_gone(tx, self._journal, row, uid, API)] if known else []
+        # Courier may still list what another client's EXPUNGE has removed meanwhile; the watch then sees it go.
+        self._changes.unannounced(row.id, [*unannounced, *(uid for uid in uids if uid not in frozenset(gone))])
         if target is not None and copied is not None and target.uid_validity in (None, copied.uid_validity):
             requested_arrivals.note(tx, target.id, copied.uids.values())
         self._changes.finish(tx, changing)

@@ -35,9 +35,9 @@ from engine.schema.bulk_changes import (
     BulkPath,
     BulkUpdate,
 )
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
 from engine.schema.message_changes import MessageChanged
-from engine.schema.messages import CommandHeaders
 from engine.schema.search import SearchQuery
 from engine.store.mailboxes import MailboxRow
 
@@ -120,7 +120,7 @@ async def update_messages(
     Each message that changes raises `messageUpdated` with `source: "api"`.
     """
     flags, labels = wishes(body.update)
-    async with leased_in_turns(context, account, headers, path=query.path) as (mailbox, turns):
+    async with leased_in_turns(context, account, headers, where=query.path) as (mailbox, turns):
         work = await _work(context, mailbox, turns, query.path, body.search, headers)
         parts = await work.each(lambda at_work, uids: at_work.mark(work.row, uids, flags, labels))
     nothing = {name: False for name, _, _ in flags.steps}
@@ -144,7 +144,7 @@ async def move_messages(
 
     Their ids change. Each message raises `messageDeleted` and `messageNew` with `source: "api"`.
     """
-    async with leased_in_turns(context, account, headers, path=query.path) as (mailbox, turns):
+    async with leased_in_turns(context, account, headers, where=query.path) as (mailbox, turns):
         target = await mailbox.locator.target(mailbox.session, body.path)
         work = await _work(context, mailbox, turns, query.path, body.search, headers)
         ids = await work.move(target)
@@ -170,7 +170,7 @@ async def delete_messages(
     They move to the trash folder, where they get new ids. In the trash and junk folders, with `force`, or if there is
     no trash folder, they are removed for good. The events have `source: "api"`.
     """
-    async with leased_in_turns(context, account, headers, path=query.path) as (mailbox, turns):
+    async with leased_in_turns(context, account, headers, where=query.path) as (mailbox, turns):
         work = await _work(context, mailbox, turns, query.path, body.search, headers)
         trash = await trash_of(mailbox.locator, mailbox.session, work.row, force=query.force)
         if trash is None:

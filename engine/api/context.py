@@ -18,7 +18,7 @@ from engine.events.visible_numbers import VisibleNumbers
 from engine.export.service import Exports
 from engine.gateways.registry import Gateways
 from engine.http.bearer_tokens import Validity
-from engine.http.dispatch import Front
+from engine.http.front import Front
 from engine.http.problems import NO_ACCOUNT
 from engine.http.shared_limits import SharedLimit
 from engine.http.websockets import Framed

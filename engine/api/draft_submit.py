@@ -32,6 +32,7 @@ from engine.store.tokens import Token
 from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.draft import stored_draft
 from engine.submission.raw import line_fault, message_id_in
+from engine.submission.suppression import suppressed_shown
 from engine.submission.terms import terms_of
 
 _DRAFTS, _DRAFT = "\\Drafts", "\\draft"
@@ -46,8 +47,8 @@ _DRAFTS, _DRAFT = "\\Drafts", "\\draft"
     action="send",
     tags=("Submit",),
     errors={
-        400: "The message is no draft (`NotDraft`), has no recipients (`DraftHasNoRecipients`), or has a line that is "
-        "too long for SMTP (`LineTooLong`).",
+        400: "The message is no draft (`MessageNotDraft`), has no recipients (`DraftHasNoRecipients`), or has a line "
+        "that is too long for SMTP (`LineTooLong`).",
         403: "A token for one account, or with permissions, sets `proxy`.",
         404: "There is no such message (`MessageNotFound`), or the account has no SMTP server (`SMTPUnavailable`).",
         409: "The draft has been submitted and is not sent yet (`DraftSubmitted`), or the `Idempotency-Key` was used "
@@ -82,10 +83,10 @@ async def submit_draft(
     if context.submissions.gateways.of(body.gateway) is None:
         refuse_unless_ready(found)
     most = context.config.http.max_body
-    async with leased(context, account, headers) as mailbox:
+    async with leased(context, account, headers, where=place) as mailbox:
         row, one = await mailbox.locator.describe(mailbox.session, place)
         if row.special_use != _DRAFTS and _DRAFT not in {flag.lower() for flag in one.flags or ()}:
-            raise Problem(400, "The message is not a draft", code="NotDraft")
+            raise Problem(400, "The message is not a draft", code="MessageNotDraft")
         if (one.size or 0) > most:
             raise Problem(413, f"The draft is larger than {most} octets", code="TooLarge")
         raw = bytearray()
@@ -104,6 +105,8 @@ async def submit_draft(
     if not incoming.recipients:
         raise Problem(400, "Draft has no recipients", code="DraftHasNoRecipients")
     answer = SubmitAccepted(message_id=message_id, send_at=iso(terms.send_at), queue_id=incoming.message.queue_id)
+    if incoming.suppressed:
+        answer = msgspec.structs.replace(answer, suppressed=suppressed_shown(incoming.suppressed))
     kept = Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None
     accepted = submissions.accept(incoming, key=key, kept=kept)
     first = await carry_through(accepted)

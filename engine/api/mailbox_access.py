@@ -16,7 +16,8 @@ from engine.accounts.requested_changes import Changer
 from engine.api.context import Context, find_account
 from engine.errors import Problem
 from engine.imap.session import CommandRefused, ImapSession
-from engine.schema.messages import CommandHeaders
+from engine.schema.command_headers import CommandHeaders
+from engine.store import mailboxes
 
 NOT_CONNECTED = "The account is not connected, or its mail server refuses; `code` and `state` say why."
 TOO_LATE = "`x-ee-timeout` sets the limit."
@@ -32,24 +33,34 @@ class Mailbox(NamedTuple):
 
 @asynccontextmanager
 async def leased(
-    context: Context, account: str, headers: CommandHeaders, *, long: bool = False, path: str | None = None
+    context: Context, account: str, headers: CommandHeaders, *, long: bool = False, where: str | Place | None = None
 ) -> AsyncIterator[Mailbox]:
-    """Lease a session for the block (`Commands.lease`). A refusal by the server becomes a `Problem`."""
+    """Lease a session for the block (`Commands.lease`). A refusal by the server becomes a `Problem`.
+
+    `where`: the path of the mailbox that the block will enter, or a message in it.
+    """
     found, locator = _found(context, account)
-    async with found.commands.lease(headers.seconds, long=long, path=path) as session:
+    async with found.commands.lease(headers.seconds, long=long, path=_path(context, where)) as session:
         with _refusals_as_problems():
             yield Mailbox(found, session, locator)
 
 
 @asynccontextmanager
 async def leased_in_turns(
-    context: Context, account: str, headers: CommandHeaders, *, path: str | None = None
+    context: Context, account: str, headers: CommandHeaders, *, where: str | Place | None = None
 ) -> AsyncIterator[tuple[Mailbox, Turns]]:
     """The same for long work that can be interrupted; the mailbox's session is the one of the first turn."""
     found, locator = _found(context, account)
-    async with found.commands.lease_in_turns(headers.seconds, path=path) as turns:
+    async with found.commands.lease_in_turns(headers.seconds, path=_path(context, where)) as turns:
         with _refusals_as_problems():
             yield Mailbox(found, turns.session, locator), turns
+
+
+def _path(context: Context, where: str | Place | None) -> str | None:
+    if not isinstance(where, Place):
+        return where
+    row = mailboxes.get(context.store.reader, where.mailbox)
+    return row.path if row is not None else None
 
 
 def _found(context: Context, account: str) -> tuple[Account, Locator]:

@@ -15,6 +15,7 @@ from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
 from engine.imap.session import ImapSession
 from engine.model.account_states import AccountState
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
 from engine.schema.mailboxes import (
     MailboxCreate,
@@ -26,7 +27,6 @@ from engine.schema.mailboxes import (
     MailboxUpdate,
     MailboxUpdated,
 )
-from engine.schema.messages import CommandHeaders
 
 _TAGS = ("Mailbox",)
 

@@ -34,6 +34,7 @@ from engine.imap.structure import Structure
 from engine.mail.decode import parameter
 from engine.mail.header_reading import fields
 from engine.mail.web_safe import Remote, by_way_of, drop, keep
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
 from engine.schema.message import (
     AttachmentId,
@@ -44,7 +45,6 @@ from engine.schema.message import (
     TextQuery,
     TextShown,
 )
-from engine.schema.messages import CommandHeaders
 from engine.store.mailboxes import MailboxRow
 
 _TAGS = ("Message",)
@@ -72,7 +72,7 @@ async def message(
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
     unseen = () if _text_wanted(query) is UNSET else GLANCES
-    async with leased(context, account, headers) as mailbox:
+    async with leased(context, account, headers, where=place) as mailbox:
         row, one = await mailbox.locator.describe(mailbox.session, place, "HEADER", unseen)
         if query.mark_as_seen:
             one = await _mark_as_seen(context, mailbox, row, one)
@@ -102,7 +102,7 @@ async def text(
     kinds = {"plain": query.text_type in ("plain", "*"), "html": query.text_type in ("html", "*")}
     if query.web_safe_html:
         kinds = {"plain": True, "html": True}
-    async with leased(context, account, headers) as mailbox:
+    async with leased(context, account, headers, where=place) as mailbox:
         session = mailbox.session
         _, one = await mailbox.locator.fetch(session, place, ("UID", "RFC822.SIZE", "BODYSTRUCTURE"))
         parts = TextParts(_only(one.structure, {*place.plain, *place.html}))
@@ -131,7 +131,7 @@ async def source(context: Context, account: AccountId, message: MessageId, heade
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
     async with AsyncExitStack() as stack:
-        mailbox, turns = await stack.enter_async_context(leased_in_turns(context, account, headers))
+        mailbox, turns = await stack.enter_async_context(leased_in_turns(context, account, headers, where=place))
         _, one = await mailbox.locator.fetch(mailbox.session, place, ("UID", "RFC822.SIZE"))
         file = File("", "message/rfc822", "message.eml", one.size)
         return await _answered(stack, turns, mailbox.locator, place, file, headers)
@@ -157,7 +157,7 @@ async def attachment(
     missing = Problem(404, "Requested attachment was not found", code="AttachmentNotFound")
     place = read_id(message_ids.read_attachment, attachment, "attachment", missing)
     async with AsyncExitStack() as stack:
-        mailbox, turns = await stack.enter_async_context(leased_in_turns(context, account, headers))
+        mailbox, turns = await stack.enter_async_context(leased_in_turns(context, account, headers, where=place))
         _, one = await mailbox.locator.fetch(mailbox.session, place, ("UID", "RFC822.SIZE", "BODYSTRUCTURE"))
         part = find_part(one, place.part)
         if part is None:

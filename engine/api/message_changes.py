@@ -16,6 +16,7 @@ from engine.edge.client_disconnect import carry_through
 from engine.http.account_tokens import Access
 from engine.http.audit_entries import Change, Path
 from engine.http.operation import operation
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
 from engine.schema.message import MessageId
 from engine.schema.message_changes import (
@@ -30,7 +31,6 @@ from engine.schema.message_changes import (
     MessageUpdate,
     MovedToTrash,
 )
-from engine.schema.messages import CommandHeaders
 
 _TAGS = ("Message",)
 ERRORS = {
@@ -62,7 +62,7 @@ async def update_message(
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
     flags, labels = wishes(body)
-    async with leased(context, account, headers) as mailbox:
+    async with leased(context, account, headers, where=place) as mailbox:
         row, one = await mailbox.locator.fetch(mailbox.session, place, _ITEMS, writable=True)
         changed = await carry_through(changer(context, mailbox).mark(row, [one.uid], flags, labels))
     return shown(changed)
@@ -86,7 +86,7 @@ async def move_message(
     Its id changes. The events `messageDeleted` and `messageNew` have `source: "api"`.
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
-    async with leased(context, account, headers) as mailbox:
+    async with leased(context, account, headers, where=place) as mailbox:
         target = await mailbox.locator.target(mailbox.session, body.path)
         row, one = await mailbox.locator.fetch(mailbox.session, place, _ITEMS, writable=True)
         uids = await carry_through(changer(context, mailbox).move(row, [one.uid], target))
@@ -114,7 +114,7 @@ async def delete_message(
     trash folder, it is removed for good. The events have `source: "api"`.
     """
     place = read_id(message_ids.read_message, message, "message", no_message())
-    async with leased(context, account, headers) as mailbox:
+    async with leased(context, account, headers, where=place) as mailbox:
         row, one = await mailbox.locator.fetch(mailbox.session, place, _ITEMS, writable=True)
         trash, at_work = (
             await trash_of(mailbox.locator, mailbox.session, row, force=query.force),

@@ -16,8 +16,9 @@ from engine.api.mailbox_access import NOT_CONNECTED, TOO_LATE, leased
 from engine.http.account_tokens import Access
 from engine.http.operation import Encoded, operation
 from engine.http.problems import NEWLINE
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
-from engine.schema.messages import CommandHeaders, MessagesPage, MessagesQuery
+from engine.schema.messages import MessagesPage, MessagesQuery
 from engine.schema.paging import PageQuery
 
 
@@ -44,7 +45,7 @@ async def messages(
     """
     scope = f"{account}\n{query.path}".encode()
     asked = page_asked_for(query, query.cursor, scope)
-    async with leased(context, account, headers, path=query.path) as mailbox:
+    async with leased(context, account, headers, where=query.path) as mailbox:
         opened = await mailbox.locator.open(mailbox.session, query.path, looking=looking_for(asked))
         page = await page_of_all(mailbox.session, opened, asked)
     return page_shown(page, (entry(one, opened.row.id) for one in page.messages), asked.size, scope)

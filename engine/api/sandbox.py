@@ -14,6 +14,7 @@ from engine.api.context import Context
 from engine.errors import Problem
 from engine.http import paging
 from engine.http.account_tokens import Access
+from engine.http.audit_entries import Change
 from engine.http.file_answers import download
 from engine.http.operation import operation
 from engine.isotime import iso
@@ -27,6 +28,7 @@ from engine.schema.sandbox import (
     CaughtId,
     CaughtList,
     CaughtQuery,
+    CaughtRemoved,
 )
 
 _TAGS = ("Sandbox",)
@@ -43,6 +45,25 @@ async def listing(context: Context, query: PageQuery) -> CaughtList:
     caught = list(_caught(context).values())[::-1]
     shown = tuple(CaughtEntry(**_entry(each)) for each in paging.cut(caught, query))
     return CaughtList(**paging.numbers(len(caught), query), messages=shown)
+
+
+@operation(
+    "DELETE",
+    "/v1/sandbox/messages",
+    access=Access.ALL_ACCOUNTS,
+    scope="api",
+    tags=_TAGS,
+    errors={404: _OFF},
+    change=Change("sandbox.empty", lambda path, answer: str(answer.deleted) if answer.deleted else None),
+)
+async def remove(context: Context) -> CaughtRemoved:
+    """Remove all caught messages.
+
+    Mailboxes of sandbox accounts keep what was delivered to them.
+    """
+    if context.access.sandbox is None:
+        raise _switched_off()
+    return CaughtRemoved(deleted=context.access.sandbox.forget_caught())
 
 
 @operation(
@@ -108,10 +129,13 @@ async def attachment(context: Context, caught: CaughtId, file: CaughtFileId) -> 
 
 
 def _caught(context: Context) -> Mapping[str, CaughtMessage]:
-    sandbox = context.access.sandbox
-    if sandbox is None:
-        raise Problem(404, "The sandbox is switched off")
-    return sandbox.caught
+    if context.access.sandbox is None:
+        raise _switched_off()
+    return context.access.sandbox.caught
+
+
+def _switched_off() -> Problem:
+    return Problem(404, "The sandbox is switched off")
 
 
 def _find(context: Context, name: str) -> CaughtMessage:

@@ -13,8 +13,9 @@ from engine.api.messages import page_asked_for, page_shown
 from engine.errors import Problem
 from engine.http.account_tokens import Access
 from engine.http.operation import Encoded, operation
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
-from engine.schema.messages import CommandHeaders, MessagesPage
+from engine.schema.messages import MessagesPage
 from engine.schema.search import Search, SearchPage
 
 EVERY = "*"
@@ -51,7 +52,7 @@ async def search(
     scope = b"\n".join([account.encode(), msgspec.json.encode(paths), msgspec.json.encode(body.search)])
     asked = page_asked_for(query, query.cursor, scope)
     one = len(paths) == 1 and paths[0] != EVERY
-    async with leased(context, account, headers, path=paths[0] if one else None) as mailbox:
+    async with leased(context, account, headers, where=paths[0] if one else None) as mailbox:
         session, locator = mailbox.session, mailbox.locator
         if one:
             opened = await locator.open(session, paths[0])

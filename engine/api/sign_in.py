@@ -98,8 +98,8 @@ async def revoke(context: Context, account: Account, grant: Grant) -> None:
     Many providers forget all that the user granted to the app. So nothing is revoked while another account needs it.
     """
     token, app = grant.refresh_token or grant.access_token, account.sign_in.app
-    if app is None or token is None:
-        return
+    if app is None or token is None or not app.signs_in:
+        return  # an app that speaks for itself has no grant
     if others := grants.of_user(context.store.reader, grant.app, grant.user):
         text = "the grant is not revoked, since the same user has signed in for %s too"
         log.warning(text, ", ".join(others), extra={"account": account.id})

@@ -45,7 +45,8 @@ from engine.store.tokens import Token
 from engine.submission.account_readiness import refuse_unless_ready
 from engine.submission.merge import Failed, MergeRenderer, Prepared, prepare_merge
 from engine.submission.reference import Referenced
-from engine.submission.template import Rendering, Variables, params_of
+from engine.submission.suppression import NobodyLeft, suppressed_shown
+from engine.submission.template import Rendering, Variables, merge_steps, params_of
 from engine.submission.terms import Terms, terms_of
 
 ANY_QUERY = SubmitQuery()
@@ -70,7 +71,8 @@ PIECE = 256 * 1024
         409: "The `Idempotency-Key` was used for another request (`IdempotencyConflict`).",
         413: "The files from the mailbox are too large, or the messages of a merge differ in more than 64 MiB "
         "(`TooLarge`).",
-        422: "A template cannot be rendered (`SubmitFail`): `fields` names the text, the line and what is wrong.",
+        422: "A template cannot be rendered (`SubmitFail`): `fields` names the text, the line and what is wrong. Or a "
+        "recipient is suppressed, and `ifSuppressed` is `fail` (`RecipientSuppressed`).",
         503: "The account has not been connected yet; `Retry-After` says when to come back. Or it is not connected now "
         "(`IMAPUnavailable`), and `reference` needs its mailbox.",
         504: f"The mail server did not answer in time. {TOO_LATE}",
@@ -124,7 +126,11 @@ async def submit(
     rendering = await _rendering(context, found, body)
     async with submissions.references.read(found, body, headers.seconds) as referenced:
         content = body if rendering is None else await _rendered(context, found, body, terms, referenced, rendering)
-        incoming = await submissions.prepare(found, content, terms, referenced)
+        try:
+            incoming = await submissions.prepare(found, content, terms, referenced)
+        except NobodyLeft as nobody:
+            skipped = Skipped(reason=nobody.suppressed[0].reason)
+            return SubmitSkipped(skipped=skipped, suppressed=suppressed_shown(nobody.suppressed))
         for reason in submissions.links.skipped(found.id, terms, incoming.recipients).values():
             return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
         if body.dry_run:
@@ -142,6 +148,7 @@ async def _queued(
         send_at=iso(message.send_at),
         queue_id=message.queue_id,
         reference=reference,
+        suppressed=suppressed_shown(incoming.suppressed),
     )
     kept = Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None
     queued_before = await carry_through(context.submissions.accept(incoming, key=key, kept=kept))
@@ -193,6 +200,7 @@ def _result(prepared: Prepared, reference: ReferenceShown | UnsetType, *, queued
                 queue_id=message.queue_id,
                 send_at=iso(message.send_at),
                 reference=reference,
+                suppressed=suppressed_shown(outcome.suppressed),
             )
 
 
@@ -231,11 +239,13 @@ async def _merge_renderer(context: Context, account: Account, body: Submit) -> M
     rendering = await Rendering.of(body, _template(context, account, body), context.world)
     if rendering is None:
         return None
-    variables = _variables(context, account, body)
+    variables, steps = _variables(context, account, body), merge_steps(len(entries))
     body = replace(body, mail_merge=UNSET)
 
     async def render(entry: MergeEntry, recipient: dict[str, str]) -> Submit:
-        return await rendering.content(body, variables._replace(recipient=recipient), entry.params, context.world)
+        return await rendering.content(
+            body, variables._replace(recipient=recipient), entry.params, context.world, steps
+        )
 
     return render
 

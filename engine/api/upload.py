@@ -19,8 +19,8 @@ from engine.http.operation import operation
 from engine.imap.changer import APPEND_BYTES_PER_SECOND
 from engine.imap.session import CommandRefused
 from engine.mail.compose import Composed
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.fields import AccountId
-from engine.schema.messages import CommandHeaders
 from engine.schema.upload import Upload, Uploaded, UploadQuery
 from engine.submission.composer import HERE
 from engine.submission.draft import draft_of, size_of

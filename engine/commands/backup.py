@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.commands.common import Add
 from engine.commands.target import chosen
-from engine.commands.terminal import progress, put_json, say
+from engine.commands.terminal import progress, put_json, say, warn
 
 EXAMPLES = """\
 examples:
@@ -31,6 +31,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 def _backup(options: argparse.Namespace) -> int:
     import msgspec
 
+    from engine.store import sealed
     from engine.store.backup import back_up
     from engine.world import World
 
@@ -51,6 +52,11 @@ def _backup(options: argparse.Namespace) -> int:
         )
     if found.key_is_in_configuration:
         say("the key is in the configuration (store.key), not in the copy: without it, no password can be read")
+    elif not has_file and found.reading(sealed.key_ids):
+        warn(
+            f"the key of the passwords is not in {key}, so the copy has none, and is of no use without it: keep both, "
+            "or name its file in ENGINE_STORE__KEY_FILE and run this again"
+        )
     elif not has_file:
         say("there is no key yet, so the copy has none")
     return 0

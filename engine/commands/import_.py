@@ -90,7 +90,7 @@ async def _run(
 ) -> tuple[Stored, list[Item]]:
     import msgspec
 
-    from engine.importing import bring, source
+    from engine.importing import run, source
     from engine.importing.encryption import Decryption
     from engine.world import World
 
@@ -107,7 +107,7 @@ async def _run(
         )
     with progress("making the keys for what EmailEngine has encrypted"):
         await secrets.prepare(stored.values(), world)
-    work = bring.look if options.dry_run else bring.bring
+    work = run.dry_run if options.dry_run else run.run
     with progress(f"{'planning' if options.dry_run else 'importing'} {len(stored.accounts)} accounts"):
         return stored, await work(stored, secrets, config, world, replace=options.replace)
 

@@ -81,8 +81,10 @@ class EngineTarget(msgspec.Struct, frozen=True):
         if self.about is None:
             return self.config.store
         running = msgspec.convert(self.about["settings"]["store"], StoreConfig, strict=False)
-        given = self.config.store.key
-        return msgspec.structs.replace(running, key=given, key_file="") if given else running
+        given = self.config.store
+        if given.key or given.key_file:
+            return msgspec.structs.replace(running, key=given.key, key_file=given.key_file)
+        return running
 
     @property
     def key_is_in_configuration(self) -> bool:

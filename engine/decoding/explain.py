@@ -30,7 +30,7 @@ from engine.decoding.large_json import Long
 from engine.decoding.value_checks import CHECKS, EMPTY, line
 from engine.field_errors import WRONG, FieldErrors, FieldPath
 from engine.mail.addresses import parse_address
-from engine.mail.header_writing import HeaderError, mailboxes
+from engine.mail.header_writing import HeaderError, strict_addresses
 from engine.schema.fields import Check, Request
 
 Walk = Callable[[Any, FieldPath, FieldErrors], Any]
@@ -71,7 +71,7 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
         case mi.UnionType():
             walk = _union(info)
         case mi.StructType():
-            walk = _mailbox(info) if notes.get("mailbox") else _struct(info)
+            walk = _address(info) if notes.get("address") else _struct(info)
         case mi.StrType(pattern=None):
             walk = _string(info)
         case mi.BoolType():
@@ -85,7 +85,7 @@ def _build(info: mi.Type, notes: dict[str, Any] | None = None, *, nullable: bool
         case mi.DateTimeType(tz=True):
             walk = _date
         case mi.VarTupleType(min_length=None):
-            walk = _mailboxes(info) if _is_mailbox(info.item_type) else _list(info, single=notes.get("single", False))
+            walk = _addresses(info) if _is_address(info.item_type) else _list(info, single=notes.get("single", False))
         case mi.DictType(min_length=None):
             walk = _mapping(info)
         case mi.AnyType():
@@ -252,11 +252,11 @@ def _list(info: mi.VarTupleType, *, single: bool) -> Walk:
     return items
 
 
-def _is_mailbox(info: mi.Type) -> bool:
-    return isinstance(info, mi.Metadata) and bool((info.extra or {}).get("mailbox"))
+def _is_address(info: mi.Type) -> bool:
+    return isinstance(info, mi.Metadata) and bool((info.extra or {}).get("address"))
 
 
-def _mailbox(info: mi.StructType) -> Walk:
+def _address(info: mi.StructType) -> Walk:
     """An address as an object, or as text with or without a name."""
     walk = _struct(info)
 
@@ -269,7 +269,7 @@ def _mailbox(info: mi.StructType) -> Walk:
     return one
 
 
-def _mailboxes(info: mi.VarTupleType) -> Walk:
+def _addresses(info: mi.VarTupleType) -> Walk:
     """A list of addresses, a single one, or a text with addresses separated by commas."""
     walk = _list(info, single=True)
 
@@ -288,7 +288,7 @@ def _in_text(value: str | Long, place: FieldPath, found: FieldErrors, *, single:
     if not text.strip():
         return found.add(place, EMPTY)
     try:
-        given = mailboxes(line(text), "")
+        given = strict_addresses(line(text), "")
     except HeaderError:
         return found.add(place, "must be a valid email")
     except ValueError as error:
@@ -324,7 +324,7 @@ def _mapping(info: mi.DictType) -> Walk:
 
 
 def _anything(value: Any, place: FieldPath, found: FieldErrors) -> Any:
-    """Whatever JSON there is, as it is."""
+    """Any JSON, unchanged."""
     if isinstance(value, Long):
         value = value.text(LONGEST)
         if value is None:

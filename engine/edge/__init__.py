@@ -1,1 +1,2 @@
-"""What every port that strangers reach needs, whatever they speak there: HTTP and the SMTP door are made of it."""
+"""What every port open to strangers needs, whatever its protocol: the HTTP server and the SMTP door are built from
+it."""

@@ -23,7 +23,7 @@ KEPT_FOR_FILES, KEPT_SHARE = 48, 16
 
 
 class ConnectionLimit:
-    """All connections. `most` is their limit; from descriptor `highest` on, each new one needs another to give way."""
+    """All connections. `most` is their limit; from descriptor `highest` on, each new one displaces another."""
 
     def __init__(self) -> None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

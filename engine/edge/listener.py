@@ -62,7 +62,7 @@ def listen_at(host: str, port: int, key: str, write_timeout: float) -> trio.Sock
 
 
 def opened(host: str, port: int, key: str) -> socket.socket:
-    """The bare socket, for those outside Trio who only want to know whether it can be opened. Raises `ConfigError`."""
+    """The bare socket, for code outside Trio that only tests whether it can be opened. Raises `ConfigError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -1,4 +1,4 @@
-"""What a valid token is checked for, in this order, whichever port it comes to.
+"""Checks a valid token further, in this order, at every port.
 
 1. Its scopes hold the one required, or `*`.
 2. It is for the account in question, or for all accounts.
@@ -26,8 +26,8 @@ from engine.world import World
 class Asked(msgspec.Struct, frozen=True):
     """What a token is presented for.
 
-    `address` is None where it is unknown, `account` where it is about no account in particular.
-    `elsewhere`: it concerns an account that is not the token's, or all accounts while the token is for one.
+    `address` is None if it is unknown, `account` if the use concerns no particular account. `elsewhere`: it concerns an
+    account that is not the token's, or all accounts while the token is for one.
     """
 
     method: str
@@ -62,9 +62,9 @@ class TokenGate:
         self._world = world
 
     def enter(self, token: Token, asked: Asked, *, counts: bool = True) -> Counted | None:
-        """Let a valid token in; what is left of its rate limit, None if it has none. Raises `Refused`.
+        """Admit a valid token; return what is left of its rate limit, None if it has none. Raises `Refused`.
 
-        Without `counts` the rate limit is left alone: what follows on the connection counts.
+        Without `counts` the rate limit is not charged: what follows on the connection is.
         """
         self.uses.used(token.hash, asked.address)
         try:
@@ -86,7 +86,7 @@ class TokenGate:
         return counted
 
     def note(self, token: Token, asked: Asked, refusal: str | None = None) -> None:
-        """Put it into the token's log: a refusal always, the rest if the settings say so."""
+        """Enter a use in the token's log: a refusal always, others if the settings say so."""
         if refusal is None and not self.uses.logs():
             return
         grant = asked.grant

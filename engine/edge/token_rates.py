@@ -1,8 +1,8 @@
 """How often each token was used in its current window, for tokens with a rate limit.
 
-A window begins with its first request and ends after its time, whatever comes in between. Counts are in memory: a
-restart begins new windows. One window a token is kept, at most `KEPT` of them; beyond that, windows that are over are
-dropped, then the oldest.
+A window begins with its first request and ends after its time, whatever comes in between. Counts are in memory, so a
+restart begins new windows. One window per token is kept, at most `KEPT` in all; beyond that, ended windows are dropped
+first, then the oldest.
 """
 
 from __future__ import annotations

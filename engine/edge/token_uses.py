@@ -26,7 +26,7 @@ LAST_WRITE_SECONDS = 1.0
 
 
 class TokenUses:
-    """What is noted and not yet written. The service `run` writes it; `logs` says whether allowed requests count."""
+    """The uses that are not written yet. The service `run` writes it; `logs` says whether allowed requests count."""
 
     def __init__(self, store: Store, world: World, logs: Callable[[], bool]) -> None:
         self._store = store
@@ -56,7 +56,7 @@ class TokenUses:
         return token_uses.last_uses(self._store.reader) | self._uses
 
     async def write(self) -> None:
-        """Write what is noted. Raises `StorageFailed` and what else `Store.admit` raises; then it is noted still."""
+        """Write the noted uses. Raises like `Store.admit`; the uses then stay noted."""
         uses, requests, now = self._uses, self._requests, self._world.now()
         if not uses and not requests:
             return
@@ -73,7 +73,7 @@ class TokenUses:
             raise
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write what is noted every `EVERY` seconds. Cancelled: writes once more, if the store can."""
+        """Write the noted uses every `EVERY` seconds. Cancelled: writes once more, if the store can."""
         task_status.started()
         try:
             while True:
@@ -85,7 +85,7 @@ class TokenUses:
                 await self.write_if_possible()
 
     async def write_if_possible(self) -> None:
-        """The same; what the store refuses is noted still, for the next time."""
+        """The same; what the store refuses stays noted for the next time."""
         try:
             await self.write()
         except EngineError:

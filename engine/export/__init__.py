@@ -1,1 +1,1 @@
-"""Exports: an account's mail of a span of time, written into a file to be downloaded."""
+"""Exports: an account's mail of a span of time, written to a file for download."""

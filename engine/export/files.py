@@ -1,8 +1,8 @@
-"""The files of exports: gzip members one after the other, each on disk before anyone says so.
+"""The files of exports: a series of gzip members, each on disk before it counts as written.
 
-A member holds whole lines. What stands behind the last one that was noted is cut off before more is written, so that a
-crash leaves neither half a line nor one twice. The folder is the owner's alone. The files of all exports together have
-a quota, and the disk keeps some room for mail: `OutOfRoom` says that either is at its end.
+A member holds whole lines. Whatever follows the last recorded member is cut off before more is written, so a crash
+leaves neither half a line nor a repeated one. The folder is the owner's alone. The files of all exports together have a
+quota, and the disk keeps some room for mail: `OutOfRoom` says that either is exhausted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class OutOfRoom(EngineError):
 
 
 class ExportFiles:
-    """All files. `quota`: octets of them together; `spare`: octets of the disk that are left free."""
+    """All files. `quota`: maximum octets of all together; `spare`: octets of the disk to leave free."""
 
     def __init__(self, folder: Path, quota: int, spare: int, world: World) -> None:
         self._folder = folder / FOLDER
@@ -45,18 +45,18 @@ class ExportFiles:
     async def sweep(self, known: Callable[[], set[str]]) -> None:
         """Remove the files of exports that are not known."""
         files = await self._world.in_thread(self._files)
-        # Asked for afterwards: an export is known before it has a file.
+        # Queried afterwards, since an export is known before it has a file.
         exports = known()
         for file in files:
             if (export := file.name.removesuffix(SUFFIX)) not in exports:
                 await self.remove(export)
 
     async def remove(self, export: str) -> None:
-        """Remove one file, if it is there."""
+        """Remove one file if it exists."""
         await self._world.in_thread(self.path(export).unlink, True)
 
     async def refuse_unless_room(self) -> None:
-        """Raise `OutOfRoom` where there is no room for more."""
+        """Raise `OutOfRoom` if there is no room for more."""
         used, free = await self._world.in_thread(self._room)
         if used >= self._quota:
             raise OutOfRoom("The files of all exports have used up export.quota of the engine's configuration")
@@ -102,7 +102,7 @@ class ExportFiles:
 
 
 class ExportFile:
-    """One file while it is written. `size`: octets that are on disk; `reached`: octets it has been given until now."""
+    """One file while it is written. `size`: octets that are on disk; `reached`: octets written so far."""
 
     def __init__(self, file: anyio.AsyncFile[bytes], size: int, world: World) -> None:
         self._file = file
@@ -113,14 +113,14 @@ class ExportFile:
         self.size = self.reached = size
 
     async def write(self, data: bytes) -> None:
-        """Add to the member at work. Raises `OSError`."""
+        """Append to the current member. Raises `OSError`."""
         self._waiting += data
         self._inside += len(data)
         if len(self._waiting) >= PIECE:
             self.reached += await self._file.write(await self._world.in_thread(self._compressed, False))
 
     async def end_member(self) -> int:
-        """Have everything on disk; the size of the file then. Raises `OSError`."""
+        """Sync everything to disk; return the size of the file. Raises `OSError`."""
         if self._inside:
             await self._file.write(await self._world.in_thread(self._compressed, True))
             await self._file.flush()
@@ -130,7 +130,7 @@ class ExportFile:
         return self.size
 
     async def aclose(self) -> None:
-        """Close it, also where cancelled; what was not ended is cut off when it is opened again."""
+        """Close it, even if cancelled; an unfinished member is cut off at the next opening."""
         self._file.wrapped.close()
 
     def _compressed(self, last: bool) -> bytes:

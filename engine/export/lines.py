@@ -1,6 +1,6 @@
-"""One message as a line of an export: what its own page shows, with its text, and its files where they are wanted.
+"""One message as a line of an export: what its own page shows, with its text and, if requested, its files.
 
-Files are passed on as they come, in base64, so that the memory this takes does not grow with them.
+Files are passed on in base64 as they arrive, so the memory used does not grow with them.
 """
 
 from __future__ import annotations

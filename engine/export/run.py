@@ -99,7 +99,7 @@ class ExportRun:
         """Of the message at which the connection broke last: folder, UID, how often."""
 
     async def run(self) -> None:
-        """Continue until it has ended. Raises `StorageFailed`. Cancelled: the next start resumes it."""
+        """Continue until the export has ended. Raises `StorageFailed`. Cancelled: the next start resumes it."""
         try:
             began = self.export.progress.began or self._world.now()
             await self._note(ExportStatus.PROCESSING, began=began)
@@ -188,14 +188,14 @@ class ExportRun:
             except Problem as problem:
                 if problem.status != 404:
                     raise
-                await self._next_folder(file)  # it is gone since it was counted
+                await self._next_folder(file)  # it was removed after it was counted
                 return
             validity = opened.selected.uid_validity
             if validity != progress.validity:
-                # What was written of it had other numbers.
+                # The messages written so far had other UIDs.
                 progress = replace(progress, validity=validity, uid=0)
                 self.export = replace(self.export, progress=progress)
-            # `*` is the last message there is, whatever its UID.
+            # `*` means the last message, whatever its UID.
             found = await session.search(f"{self._criteria()} UID {progress.uid + 1}:*")
             uids = [uid for uid in found if uid > progress.uid]
             until = trio.current_time() + TURN_SECONDS

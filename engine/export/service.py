@@ -1,4 +1,4 @@
-"""All exports: started, resumed after a restart, a few at a time, and removed when their time is over.
+"""All exports: started, resumed after a restart, a few at a time, and removed when they expire.
 
 Each runs in a task of its own, the oldest first, as many per account and in all as the settings allow; the others are
 `queued`. Files without an export, left by removed accounts or by a crash, are removed at the start and together with

@@ -1,4 +1,4 @@
-"""One gateway while the engine runs: its lane, and what is wrong with it.
+"""One gateway while the engine runs: its lane and its errors.
 
 The lane is like that of an account, but separate from them: a gateway that refuses the login or cannot be reached
 delays only what goes through it. Its messages are taken from one account after another, each by its account's route:

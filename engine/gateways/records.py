@@ -42,7 +42,7 @@ def unseal(gateway: str, data: bytes, vault: Vault) -> Gateway:
 
 
 def guarded(record: Gateway, before: Gateway | None) -> Gateway:
-    """The record with TLS required where it does not say whether a password may be sent in clear text.
+    """The record, with TLS required if it does not say whether a password may be sent in clear text.
 
     `before` is the record that it replaces, None for a new gateway.
     """

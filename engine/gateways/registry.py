@@ -1,7 +1,7 @@
 """All gateways: adds, changes, removes and finds them, and runs each in one nursery.
 
-A change is on disk before anything acts on it. A removed gateway leaves its messages in the queue: they wait until
-there is a gateway with this id again.
+A change is on disk before anything acts on it. A removed gateway leaves its messages in the queue: they wait until a
+gateway with this id exists again.
 """
 
 from __future__ import annotations

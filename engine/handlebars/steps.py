@@ -21,7 +21,7 @@ class TooMuch(TemplateError):
 
 
 class Steps:
-    """How many steps are left; for one rendering, or shared by several, as those of one request."""
+    """How many steps are left, for one rendering or for all of a request."""
 
     __slots__ = ("left",)
 

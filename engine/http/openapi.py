@@ -216,7 +216,7 @@ def _schemas(kinds: Iterable[Kind]) -> dict[str, Any]:
 
 
 def _one_or_many(schema: Any) -> Any:
-    """Rewrite `schema` so that lists marked `x-single` accept a single item, and addresses marked `x-mailbox` text."""
+    """Rewrite `schema` so that lists marked `x-single` accept a single item, and addresses marked `x-address` text."""
     if isinstance(schema, list | tuple):
         return [_one_or_many(each) for each in schema]
     if not isinstance(schema, dict):
@@ -225,7 +225,7 @@ def _one_or_many(schema: Any) -> Any:
     if schema.pop("x-single", False):
         many = {name: schema.pop(name) for name in ("type", "items", "maxItems") if name in schema}
         schema["anyOf"] = [many["items"], many]
-    if schema.pop("x-mailbox", False):
+    if schema.pop("x-address", False):
         members = {name: schema.pop(name) for name in ("$ref", "allOf") if name in schema}
         schema["anyOf"] = [members, {"type": "string", "examples": ["Andris Reinman <andris@ethereal.email>"]}]
     return schema

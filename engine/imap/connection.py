@@ -25,6 +25,7 @@ from engine.imap.protocol import Completion, Protocol, ProtocolState
 from engine.imap.refusals import Refusals, Server, steady
 from engine.imap.responses import Id, Untagged
 from engine.imap.selection import Selected
+from engine.imap.wake import Wake
 from engine.transcript import Trace
 from engine.transport import Endpoint, Transport
 from engine.world import Dial
@@ -160,7 +161,7 @@ class ImapConnection(Dialogue):
         """Ask the server for news, which goes into `pending`. Raises `CommandRefused`, `NetworkError`."""
         await self._require(commands.noop())
 
-    async def idle(self, wake: trio.Event, limit: float, heartbeat: float = math.inf) -> list[Untagged]:
+    async def idle(self, wake: Wake, limit: float, heartbeat: float = math.inf) -> list[Untagged]:
         """Wait until the server has news of the selected mailbox, `wake` is set, or `limit` seconds have passed.
 
         Returns the news, perhaps none; what is pending is returned at once. `limit` should be below the server's own
@@ -309,14 +310,14 @@ class ImapConnection(Dialogue):
             self._refusals.refused(self._server, name)
         return extension, completion
 
-    async def _idle(self, wake: trio.Event, until: float, heartbeat: float) -> None:
+    async def _idle(self, wake: Wake, until: float, heartbeat: float) -> None:
         protocol = self._protocol
         with self._leaning_on("IDLE"):
             protocol.start(commands.idle())
             await self._send_due(trio.current_time() + COMMAND_SECONDS)
             go_ahead = trio.current_time() + GO_AHEAD_SECONDS
             while protocol.state is ProtocolState.SELECTED and protocol.completion is None:
-                if not await self._receive_or_wake(trio.Event(), go_ahead):
+                if not await self._receive_or_wake(Wake(), go_ahead):
                     break
         if protocol.completion is not None:
             # The server refused IDLE or ended it of its own accord: repeating it at once would only loop.
@@ -343,7 +344,7 @@ class ImapConnection(Dialogue):
             self._idles = False
         self.quiet = 0.0
 
-    async def _poll(self, wake: trio.Event, until: float) -> None:
+    async def _poll(self, wake: Wake, until: float) -> None:
         pause = min(until, trio.current_time() + POLL_SECONDS)
         with self._measuring_quiet():
             while not self._protocol.news and await self._receive_or_wake(wake, pause):

@@ -20,6 +20,7 @@ from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.imap.commands import Chunk, Command, Later, Literal, unasked_limit
 from engine.imap.protocol import Completion, Protocol, ProtocolState
 from engine.imap.responses import Untagged
+from engine.imap.wake import Wake
 from engine.transport import Transport
 
 COMMAND_SECONDS = 60.0
@@ -66,7 +67,7 @@ class Dialogue:
         """Seconds since the server last sent anything."""
         return trio.current_time() - self._heard
 
-    async def rest(self, wake: trio.Event, until: float) -> None:
+    async def rest(self, wake: Wake, until: float) -> None:
         """Receive unsolicited responses until `wake` is set or Trio's time is `until`. Sends no command.
 
         Raises `NetworkError` if the connection ends or the server says BYE, and `ProtocolError`.
@@ -97,25 +98,11 @@ class Dialogue:
         self.usable = False
         await self._transport.close()
 
-    async def _receive_or_wake(self, wake: trio.Event, until: float) -> bool:
+    async def _receive_or_wake(self, wake: Wake, until: float) -> bool:
         """Receive once; False if `wake` or the time came first. A cancelled receive loses no bytes."""
         data: bytes | None = None
-        failure: NetworkError | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.cancel_scope.deadline = until
-
-            async def watch() -> None:
-                await wake.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            try:
-                data = await self._transport.receive(math.inf)
-            except NetworkError as error:
-                failure = error
-            nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        with wake.ending(until):
+            data = await self._transport.receive(math.inf)
         if data is None:
             return False
         self._take(data)

@@ -1,1 +1,1 @@
-"""What another product has stored, brought over in one commit."""
+"""Imports what another product has stored, in one commit."""

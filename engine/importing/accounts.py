@@ -1,4 +1,4 @@
-"""Accounts, with what they log in with. From the import on they are followed: mail from before is not announced."""
+"""Accounts and their credentials. The engine follows them from the import on: earlier mail is not announced."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ONLY_GMAIL = "gmail"
 
 
 def plan(stored: Stored, to: Destination, lost_apps: dict[str, str]) -> Iterator[Item]:
-    """An item for each account; those that come are in `to.accounts` then. `lost_apps`: why these do not come."""
+    """An item for each account; imported ones go into `to.accounts`. `lost_apps`: why these apps are not imported."""
     for id, fields in stored.accounts.items():
         try:
             yield _item(id, fields, to, lost_apps)
@@ -80,7 +80,7 @@ def _item(id: str, fields: dict[str, bytes], to: Destination, lost_apps: dict[st
 
 
 def _members(id: str, fields: dict[str, bytes], to: Destination) -> tuple[dict[str, Any], list[str]]:
-    """The members of a registration, and what of the record does not come. Raises `Refused`."""
+    """The members of a registration, and the members of the record that are not imported. Raises `Refused`."""
     texts = {name: plain(octets, to.secrets, name) for name, octets in fields.items() if name in (*_TEXTS, *_FLAGS)}
     texts = {name: text for name, text in texts.items() if text not in _UNSET}
     members: dict[str, Any] = {"account": id, **texts}
@@ -151,7 +151,7 @@ def _login(oauth2: dict[str, Any] | bool) -> dict[str, Any]:
 
 
 def _without_host(members: dict[str, Any], notes: list[str]) -> None:
-    """What else EmailEngine keeps in `imap` of an account whose servers are those of its app."""
+    """The other members that EmailEngine stores in `imap` of an account whose servers are those of its app."""
     for name, _ in _SERVERS:
         server = members.get(name)
         if isinstance(server, dict) and "host" not in server:
@@ -195,14 +195,14 @@ def _held(account: str, to: Destination) -> grants.Grant | None:
 
 
 def _keep(tx: Tx, grant: grants.Grant, to: Destination) -> None:
-    """Keep the tokens, unless those that are here have come from them since: to use them again could end both."""
+    """Store the tokens, unless the ones here have been renewed from them since: using both could end the grant."""
     row = rows.get(tx, grant.account)
     if row is None or not grants.opened(row, to.vault).has_used_up(grant):
         rows.save(tx, grants.sealed(grant, to.vault))
 
 
 def _refuse_twin(id: str, record: Registration, to: Destination) -> None:
-    """Raise `Refused` if another account is this mailbox; note that this one is."""
+    """Raise `Refused` if another account has this mailbox; note that this one has it."""
     mailbox = registrations.mailbox_of(record)
     if mailbox is not None and (other := to.mailboxes.setdefault(mailbox, id)) != id:
         raise Refused(f"the account {other} signs in to the same mailbox through the same app")

@@ -19,7 +19,7 @@ _SHOWN = 5
 
 
 def plan(stored: Stored, to: Destination) -> Iterator[Item]:
-    """An item for each list, with how many of its entries come."""
+    """An item for each list, with the number of entries that are imported."""
     for id, fields in stored.blocklists.items():
         try:
             name = decode_query(BlocklistName, [("listId", id)]).list_id
@@ -41,7 +41,7 @@ def _item(id: str, good: list[Entry], bad: list[str], to: Destination) -> Item:
     if not good:
         return Item(kind="blocklist", id=id, outcome="refused", reason="it has no entries", notes=tuple(notes))
     keys = [each.recipient for each in good]
-    # One that counts for a single account is no reason to leave out what counts for all.
+    # An entry for a single account is no reason to leave out an entry for all.
     new = len(keys) - sum(1 for each in _known(id, to) if each in {blocklists.key_of(key) for key in keys})
     if new <= 0:
         return Item(kind="blocklist", id=id, outcome="there", reason="all its entries are here already")

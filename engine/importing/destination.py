@@ -1,4 +1,4 @@
-"""What is on this engine already, and what of the import comes to it: what each kind of record is planned against."""
+"""What this engine has already, and what the import adds to it: the basis for planning each kind of record."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from engine.world import World
 
 
 class Destination:
-    """`db` reads what is stored. `accounts` and `apps` have what is here and what comes, None for unreadable ones.
+    """`db` reads what is stored. `accounts` and `apps` hold existing and imported ones, None for unreadable ones.
 
-    `now`: the moment of the import, in seconds since 1970. `replace`: what is here already is replaced.
+    `now`: the moment of the import, in seconds since 1970. `replace`: existing records are replaced.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Destination:
     def item(
         self, kind: Kind, id: str, is_there: bool, change: Change, operation: str, notes: tuple[str, ...] = ()
     ) -> Item:
-        """What becomes of a record that can come: it is new, it replaces what is here, or that is left alone."""
+        """What happens to an importable record: it is new, it replaces an existing one, or it leaves that alone."""
         if is_there and not self.replace:
             return Item(kind=kind, id=id, outcome="there", reason="left as it is")
         outcome: Outcome = "replaced" if is_there else "new"

@@ -1,8 +1,8 @@
 """Opens what EmailEngine has encrypted with its `EENGINE_SECRET`.
 
 An encrypted text is `$wd01$aes-256-gcm$tag$iv$salt$ciphertext`, all in hexadecimal. Its key is scrypt of the secret and
-the salt (N 16384, r 8, p 1, 32 bytes). Older versions take another salt for every text, which makes the keys the
-longest part of an import: they are made beforehand, several at once.
+the salt (N 16384, r 8, p 1, 32 bytes). Older versions use another salt for every text, so computing the keys takes most
+of the time of an import. They are computed in advance, several at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PROBES = 10
 
 
 class SecretWrong(EngineError):
-    """The secret is missing, or opens nothing."""
+    """The secret is missing or wrong."""
 
     fault = Fault.CALLER
 

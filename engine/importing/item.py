@@ -1,4 +1,4 @@
-"""One thing that an import finds: whether it comes over, and why not; with it, the change that brings it."""
+"""One record that an import finds: whether it is imported, or why not, and the change that imports it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Change = Callable[[Tx, Journal], object]
 
 
 class Refused(ValueError):
-    """A record cannot come over; the text says why, naming the member and quoting no value."""
+    """A record cannot be imported; the text says why, naming the member and quoting no value."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One record. `notes` say what of it differs here. `operation`: how the audit record calls the change."""
+    """One record. `notes` say what differs here. `operation`: the name of the change in the audit record."""
 
     kind: Kind
     id: str
@@ -41,11 +41,11 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def refused(kind: Kind, id: str, reason: str) -> Item:
-    """An item that does not come over."""
+    """An item that is not imported."""
     return Item(kind=kind, id=id, outcome="refused", reason=reason)
 
 
 def words_of(problem: Problem) -> str:
-    """What a refused request says: each member and what is wrong with it, without values."""
+    """The text of a refused request: each member and its fault, without values."""
     fields: Iterable[dict[str, Any]] = problem.extra.get("fields", ())
     return "; ".join(str(each["message"]).replace('"', "", 2) for each in fields) or problem.message

@@ -1,4 +1,4 @@
-"""OAuth2 apps. Those of older versions are settings, each provider's under its own name, and so are their ids."""
+"""OAuth2 apps. Older versions store them as settings, each provider's under its own name, ids included."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def legacy_settings() -> set[str]:
 
 
 async def plan(stored: Stored, to: Destination) -> AsyncIterator[Item]:
-    """An item for each app; those that come are in `to.apps` then."""
+    """An item for each app; imported ones are added to `to.apps`."""
     for id in LEGACY:
         if id not in stored.apps and any(f"{id}{ending}" in stored.settings for ending in ("ClientId", "Client")):
             yield await _item(id, partial(_of_settings, id, stored, to.secrets), to)
@@ -96,5 +96,5 @@ def _of_settings(id: str, stored: Stored, secrets: Decryption) -> dict[str, Any]
         for ending, member in _SETTINGS.items()
         if (name := f"{id}{ending}") in stored.settings
     }
-    # The first versions could not switch one off.
+    # The first versions could not switch off an app.
     return {"name": id, "provider": id, "enabled": True, **found}

@@ -1,4 +1,4 @@
-"""What an import brings, in the order in which it is brought: what others refer to comes first."""
+"""Everything that an import finds, in the order of the import: what others refer to comes first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SECRET = "serviceSecret"
 
 
 async def plan(stored: Stored, to: Destination, most_endpoints: int) -> list[Item]:
-    """An item for everything that was found, and for what never comes."""
+    """An item for every record that was found, and for what is never imported."""
     items = list(settings.plan(stored, to))
     apps = [item async for item in oauth_apps.plan(stored, to)]
     items += apps

@@ -1,4 +1,4 @@
-"""Reading EmailEngine's records: msgpack and JSON, with what it encrypted opened; turning them into requests."""
+"""Reads EmailEngine's records, msgpack and JSON, with encrypted values opened, and turns them into requests."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def unknown(given: dict[str, Any], kind: type[Request], place: str, expected: Co
 
 
 def request(kind: type[RequestT], members: dict[str, Any]) -> RequestT:
-    """The request with these members, by the same rules as one that comes over HTTP. Raises `Refused`."""
+    """The request with these members, checked by the same rules as one over HTTP. Raises `Refused`."""
     try:
         return decode_body(kind, msgspec.json.encode(members))
     except Problem as problem:

@@ -39,7 +39,7 @@ _DOOR = dict(DOOR.values())
 
 
 def plan(stored: Stored, to: Destination) -> Iterator[Item]:
-    """An item for each setting that is set there."""
+    """An item for each setting that is set in EmailEngine."""
     there = settings.load(to.db)
     for name, octets in sorted(stored.settings.items()):
         if name in _INTERNAL or name in legacy_settings():
@@ -53,7 +53,7 @@ def plan(stored: Stored, to: Destination) -> Iterator[Item]:
 
 
 def _item(name: str, value: Any, is_there: bool, stored: Stored, to: Destination) -> Item | None:
-    """None for one that is not set, or at the only value that is allowed here."""
+    """None for a setting that is not set, or has the only value allowed here."""
     if value in NOTHING or (value in (False, 0) and _is_only_off(name)):
         return None
     if name in _ELSEWHERE:
@@ -83,7 +83,7 @@ def _item(name: str, value: Any, is_there: bool, stored: Stored, to: Destination
 
 
 def _is_only_off(name: str) -> bool:
-    """Whether the setting is for something that the engine does not do: then only its off value is allowed."""
+    """Whether the setting is for a feature that this engine lacks, so that only its off value is allowed."""
     if name not in _NAMES:
         return True
     try:

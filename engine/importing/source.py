@@ -1,6 +1,6 @@
-"""Reads an EmailEngine's Redis: which one it is, and all of it that could come over, as it is stored.
+"""Reads an EmailEngine's Redis: which one it is, and everything that could be imported, as stored.
 
-EmailEngine's keys may begin with a prefix (`EENGINE_REDIS_PREFIX` and a colon). Without one given, the prefix is found
+EmailEngine's keys may begin with a prefix (`EENGINE_REDIS_PREFIX` and a colon). If none is given, the prefix is found
 by the set of all accounts. Nothing is written, and every command is one that an account limited to reading may run.
 """
 
@@ -47,9 +47,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """All that was read, by ids; texts that EmailEngine encrypted are still encrypted.
+    """Everything that was read, by id; what EmailEngine encrypted is still encrypted.
 
-    `queued` and `events`: how many messages and events wait to be sent there. `runs`: it is connected.
+    `queued` and `events`: how many messages and events wait there. `runs`: EmailEngine is connected.
     """
 
     prefix: str
@@ -112,7 +112,7 @@ def shown(url: str) -> str:
 @asynccontextmanager
 async def _opened(url: str) -> AsyncIterator[Redis[bytes]]:
     parts = urlsplit(url)
-    # The client's own reading of URLs keeps %-escapes in passwords, and lets any certificate pass.
+    # The client's own parser of URLs keeps %-escapes in passwords, and accepts any certificate.
     redis = Redis(
         host=parts.hostname or "",
         port=parts.port or DEFAULT_PORT,
@@ -197,7 +197,7 @@ class _Reader:
         )
 
     async def _near(self) -> str:
-        """What else there is: the databases with keys."""
+        """The databases that contain keys."""
         try:
             keyspace = await self._redis.info("keyspace")
         except RedisError:
@@ -217,7 +217,7 @@ class _Reader:
         return count + await _or(0, self._redis.zcard(self._key(f"bull:{queue}:delayed")))
 
     async def _runs(self) -> bool:
-        """Whether a connection to this database has a name as EmailEngine's have; False where that may not be asked."""
+        """Whether a connection to this database has a name like EmailEngine's; False if that may not be queried."""
         try:
             mine = await self._redis.client_id()
             clients = await self._redis.client_list()
@@ -238,7 +238,7 @@ class _Reader:
 
 
 async def _or(default: T, answer: Awaitable[T]) -> T:
-    """The answer; `default` where the key holds another type, which costs only what it should have held."""
+    """The answer; `default` if the key holds another type, which loses only the content of that key."""
     try:
         return await answer
     except WrongTypeError:

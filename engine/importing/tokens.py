@@ -1,4 +1,4 @@
-"""API tokens. Both sides keep SHA-256 of a token's 32 bytes, so programs go on with the tokens that they have."""
+"""API tokens. Both products store the SHA-256 of a token's 32 bytes, so programs continue to use their tokens."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _token(hash: str, given: dict[str, Any], to: Destination) -> tuple[Token, li
     expires = seconds(given["expires"], 0.0) if given.get("expires") else None
     if expires is not None and expires <= to.now:
         raise Refused("it has expired")
-    # One that was issued without scopes may do everything.
+    # A token issued without scopes may do everything.
     scopes = given.get("scopes") or [_EVERYTHING]
     lost = [str(each) for each in scopes if each not in get_args(Scope)] if isinstance(scopes, list) else []
     members: dict[str, Any] = {
@@ -80,7 +80,7 @@ def _token(hash: str, given: dict[str, Any], to: Destination) -> tuple[Token, li
 
 
 def _given(limits: Any) -> Any:
-    """Limits without the members that say there is none. An empty list says no such thing: it may allow nothing."""
+    """The limits, without members that mean no limit. An empty list is not one of those: it may allow nothing."""
     if not isinstance(limits, dict):
         return limits
     return {name: value for name, value in limits.items() if value is not None and value is not False}

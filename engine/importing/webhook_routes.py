@@ -1,8 +1,8 @@
 """Webhook routes, as endpoints. Their filters and maps are JavaScript there and JMESPath here.
 
-What a filter says of events alone is understood: `return true`, or a comparison of `payload.event`. A route with any
-other filter, or with a map, comes switched off, so that nothing is posted that it would not have let through; its
-filter has to be written anew. Without a filter, EmailEngine posts nothing at all.
+Only filters about event names are understood: `return true`, or a comparison of `payload.event`. A route with any other
+filter, or with a map, is imported switched off, so that it posts nothing that its filter would have stopped; the filter
+has to be rewritten. Without a filter, EmailEngine posts nothing at all.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ _BETWEEN_IDS = re.compile(r"[ \t,]*")
 # An address with dots in places where only a quoted string may have them.
 _ODD_DOTS = re.compile(r"\.\.|\.@|(?:^|[<,\s])\.")
 _MESSAGE_ID = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
-_MAILBOX = re.compile(
+_ADDRESS = re.compile(
     r"""[ \t]*+(?: (?:"((?:[^"\\]|\\.)*+)"[ \t]*+ | ([^"<>,;\\]*+)) <([^<>]*+)> | ([^"<>,;\\ \t]++) )[ \t]*+(?:,|\Z)""",
     re.VERBOSE,
 )
@@ -231,7 +231,7 @@ def _address_field(name: str, value: str, field: str) -> str:
     if value.isascii() and not _ODD_DOTS.search(value) and name.lower() != "sender":
         return tokens(name, value, field)
     try:
-        found = mailboxes(value, field)
+        found = strict_addresses(value, field)
         if name.lower() == "sender" and len(found) != 1:
             raise HeaderError(field, "must be one address")
         written = address_list(name, found, field)
@@ -259,13 +259,13 @@ def _message_ids(text: str, field: str) -> str:
     return " ".join(found)
 
 
-def mailboxes(text: str, field: str) -> list[Address]:
+def strict_addresses(text: str, field: str) -> list[Address]:
     """The addresses in a header value, which may contain no groups or comments. Raises `HeaderError`."""
     check_text(text, field)
     found: list[Address] = []
     at = 0
     while at < len(text):
-        match = _MAILBOX.match(text, at)
+        match = _ADDRESS.match(text, at)
         if match is None:
             raise HeaderError(field, "is not a list of addresses")
         quoted, bare, bracketed, alone = match.groups()

@@ -142,7 +142,11 @@ def longest_line(data: bytes) -> int:
     """Octets of the longest line, without its CRLF."""
     if len(data) <= LONGEST_LINE:
         return len(data)
-    return max(max(map(len, block.split(b"\r\n"))) for block in _blocks(data))
+    return max(map(_longest_of, _blocks(data)))
+
+
+def _longest_of(block: bytes) -> int:
+    return max(map(len, block.split(b"\r\n")))
 
 
 def base64_pieces(data: bytes) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.mail.addresses import Address
-from engine.mail.header_writing import HeaderError, address_list, custom, mailboxes
+from engine.mail.header_writing import HeaderError, address_list, custom, strict_addresses
 
 _REPLY_TO = "reply-to"
 _ADDRESS_LISTS = frozenset({_REPLY_TO, "mail-reply-to", "mail-followup-to", "disposition-notification-to"})
@@ -43,7 +43,9 @@ def own_fields(headers: Sequence[tuple[str, str]], reply_to: Sequence[Address]) 
             custom(name, "")
     reply = ""
     if reply_to:
-        beside = [each for name, value in grouped.pop(_REPLY_TO, []) for each in mailboxes(value, f"headers.{name}")]
+        beside = [
+            each for name, value in grouped.pop(_REPLY_TO, []) for each in strict_addresses(value, f"headers.{name}")
+        ]
         reply = address_list("Reply-To", _each_once([*reply_to, *beside]) if beside else reply_to, "replyTo")
     return reply, [field for key, given in grouped.items() if (field := _one(key, given))]
 
@@ -59,7 +61,7 @@ def _one(key: str, given: list[tuple[str, str]]) -> str:
         return custom(name, ", ".join(values))
     if key in _ADDRESS_LISTS:
         try:
-            addresses = [each for value in values for each in mailboxes(value, f"headers.{name}")]
+            addresses = [each for value in values for each in strict_addresses(value, f"headers.{name}")]
         except HeaderError:
             # It contains a group, which is legal but is not parsed here.
             return custom(name, ", ".join(values))

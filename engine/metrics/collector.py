@@ -215,7 +215,7 @@ def _add_stored(families: Families, stored: Figures, now: float) -> None:
 
 
 def _add_lags(families: Families, who: str, positions: Iterable[tuple[str | None, int]], last: int) -> None:
-    """`positions`: a name, None for one of a token for one account, and the last number it has."""
+    """`positions`: names (None: of a token for one account), each with its last number."""
     named, largest = dict[tuple[str, ...], float](), 0
     for name, seq in positions:
         lag = max(0, last - seq)

@@ -23,7 +23,7 @@ class Families:
         self._made: dict[str, Metric] = {}
 
     def collect(self) -> Iterable[Metric]:
-        """All families that were added, as an encoder of `prometheus_client` wants them."""
+        """All families that were added, in the form that encoders of `prometheus_client` expect."""
         return list(self._made.values())
 
     def add(self, name: str, samples: Mapping[LabelsT, float] | Mapping[LabelsT, int] | float) -> None:

@@ -78,6 +78,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timezone: str | None = None
     document_store_enabled: bool | None = None
     disable_tokens: bool | None = None
+    suppress_bounces: str | None = None
+    suppress_complaints: str | None = None
+    suppression_days: int | None = None
+    suppress_sent_only: bool | None = None
     script_env: str | None = None
     template_header: str | None = None
     template_html_head: str | None = None

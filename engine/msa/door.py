@@ -83,7 +83,7 @@ class Door:
 
     @property
     def connections(self) -> int:
-        """How many there are."""
+        """The number of connections."""
         return self._crowd.present
 
     async def run(

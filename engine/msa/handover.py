@@ -1,4 +1,4 @@
-"""Submits what came in at the SMTP door, as the HTTP API does: the same checks, the same queue, durable before the 250.
+"""Submits what arrived at the SMTP door, as the HTTP API does: the same checks, the same queue, durable before the 250.
 
 The message is sent as it came in, except: control headers and Bcc are removed, a missing From, Date or Message-ID is
 added, and links are changed where they are tracked. The envelope of the dialogue decides who gets it, whatever its
@@ -107,7 +107,7 @@ class HandOver:
     async def _tracked(
         self, account: Account, composed: Composed, spooled: str | None, message_id: str, terms: Terms
     ) -> tuple[Composed, str | None]:
-        """The message with its links tracked, and the file that has its body if the message itself has not."""
+        """The message with its links tracked, and the file with its body if the message itself does not contain it."""
         links = await self._submissions.links.of(account, terms)
         if not (links.tracks and may_have_html(composed)):
             return composed, spooled
@@ -157,14 +157,14 @@ def _terms(control: Control, mail: MailFrom, recipients: Sequence[RcptTo], now: 
 
 
 def _dsn(mail: MailFrom, recipients: Sequence[RcptTo]) -> Dsn | None:
-    """The delivery reports to request; where recipients differ, everything that any of them asks for."""
+    """The delivery reports to request; if recipients differ, everything requested for any of them."""
     asked = {each.notify for each in recipients}
     if not (mail.returned or mail.envelope_id or asked != {()}):
         return None
     if len(asked) == 1:
         (notify,) = asked
     else:
-        # Without a word about it, a server reports failures.
+        # If none are requested, a server reports failures.
         notify = tuple(sorted({word for each in asked for word in each or ("FAILURE",)} - {"NEVER"}))
     original = recipients[0].original if len(recipients) == 1 else ""
     return Dsn(
@@ -176,7 +176,7 @@ def _dsn(mail: MailFrom, recipients: Sequence[RcptTo]) -> Dsn | None:
 
 
 def _decoded(xtext: str) -> str:
-    """The text that is encoded as RFC 3461 section 4 says."""
+    """The text, decoded from the xtext of RFC 3461 section 4."""
     return re.sub(r"\+([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), xtext)
 
 

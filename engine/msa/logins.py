@@ -77,9 +77,9 @@ class Logins:
         return Login(account, token.hash)
 
     def refuse_message(self, login: Login) -> str | None:
-        """The reply that refuses one more message; None lets it in, and counts it.
+        """The reply that refuses one more message; None accepts it, and counts it.
 
-        It begins with 421 where the token has been revoked or has expired: then no message will be let in.
+        It begins with 421 if the token was revoked or has expired: then no further message will be accepted.
         """
         if login.token is None:
             return None

@@ -64,7 +64,7 @@ class Reception:
 
     @property
     def hopeless(self) -> bool:
-        """Whether the message is so much too large that its end is not worth waiting for."""
+        """Whether the message is so far over the limit that its end is not worth waiting for."""
         return self.size > 2 * self._limit
 
     async def add(self, piece: DataPiece) -> None:

@@ -1,4 +1,4 @@
-"""What the engine's errors are in SMTP: 4xx for what passes, 5xx for what lasts, with words that say what to do."""
+"""The engine's errors as SMTP replies: 4xx for temporary ones, 5xx for lasting ones, with words that say what to do."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ MECHANISMS: Final = ("PLAIN", "LOGIN")
 
 
 class Client(msgspec.Struct, frozen=True):
-    """Who is at the other end. `near`: at a loopback address; `name` is for the log."""
+    """The client. `near`: it has a loopback address; `name` is for the log."""
 
     address: str
     near: bool

@@ -64,10 +64,14 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who signed in. `user` is their login at the mail servers, None if the provider does not say."""
+    """Who signed in. `user` is their login at the mail servers, None if the provider does not say.
+
+    `also`: further addresses of theirs that the provider vouches for.
+    """
 
     user: str | None
     name: str | None = None
+    also: tuple[str, ...] = ()
 
 
 def begin(
@@ -187,7 +191,26 @@ def identity_of(app: App, claims: Mapping[str, Any]) -> Identity:
     if claims.get("email_verified") is False and user == _line(claims.get("email")):
         # An unverified address may be another person's; the mail server decides by the token anyway.
         user = None
-    return Identity(user=user, name=name)
+    return Identity(user=user, name=name, also=_vouched_for(app, claims) if user is not None else ())
+
+
+_SHARED_TENANTS = ("", "common", "organizations", "consumers")
+
+
+def _vouched_for(app: App, claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """The address of a mailbox whose user has another name, as often at Microsoft.
+
+    Its `email` claim is whatever the user's tenant says. It counts if that tenant is the app's own, has proved to own
+    the domain (`xms_edov`), or has a user name in that domain, which proves it too.
+    """
+    email = _line(claims.get("email"))
+    if not app.provider.startswith("outlook") or "@" not in email:
+        return ()
+    users = [_line(claims.get(each)) for each in ("preferred_username", "upn")]
+    domain = email.rpartition("@")[2].casefold()
+    of_their_domain = any("@" in each and each.rpartition("@")[2].casefold() == domain for each in users)
+    proved = claims.get("xms_edov") in (True, 1, "1", "true")
+    return (email,) if of_their_domain or proved or app.authority not in _SHARED_TENANTS else ()
 
 
 def _line(value: object) -> str:

@@ -17,5 +17,5 @@ def check_expected(identity: Identity | None, expected: str | None) -> None:
     user = identity.user if identity is not None else None
     if user is None:
         raise CallbackRefused("wrong_account", f"The provider does not say who signed in; {expected} was expected.")
-    if not is_expected(user, expected):
+    if not any(is_expected(each, expected) for each in (user, *(identity.also if identity is not None else ()))):
         raise CallbackRefused("wrong_account", f"You signed in as {user}, but {expected} was expected.")

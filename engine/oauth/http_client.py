@@ -66,6 +66,10 @@ class Wire:
         self._on_date = on_date
         self._gates: dict[str, trio.CapacityLimiter] = {}
 
+    def queue_with(self, other: Wire) -> None:
+        """Take turns with the requests of another one, as these would be simultaneous at the same servers."""
+        self._gates = other._gates
+
     async def get(self, url: str, headers: Headers | None = None) -> HttpAnswer:
         """GET `url`."""
         return await self._send("GET", url, headers or {}, None)
@@ -135,7 +139,8 @@ class Wire:
         gate = self._gates.get(server)
         if gate is None:
             if len(self._gates) >= HOSTS_KEPT:
-                self._gates = {name: each for name, each in self._gates.items() if each.borrowed_tokens}
+                for idle in [name for name, each in self._gates.items() if not each.borrowed_tokens]:
+                    del self._gates[idle]
             gate = self._gates[server] = trio.CapacityLimiter(AT_ONCE)
         with trio.move_on_after(TURN_SECONDS) as waiting:
             await gate.acquire()

@@ -9,7 +9,8 @@
 3. The previous refresh token is kept until the new one has worked. It is used again only if a provider's old tokens
    stay valid (`added`); other providers take that for theft and end the grant.
 4. A refused login forces one refresh and one more login; if that is refused too, the refusal counts (`after_refusal`).
-   There is no further forced refresh for that server until a login there has succeeded.
+   There is no further forced refresh for that server until a login there has succeeded. While the provider gives no
+   other token, none is provided: a login with the refused one would be refused at once, over and over.
 5. Errors have three classes. *Grant gone*: it is recorded with its event, and nothing is requested until the user signs
    in again. *App broken*: the app announces it once, and its accounts wait while one of them asks now and then.
    *Passing*: the refresh is repeated after 30 s, doubling to at most 10 minutes, or when the provider says, each
@@ -116,6 +117,8 @@ class Keeper:
         """The account has no grant any more."""
         self._changing = trio.Lock()
         """Held while the grant changes, so that each change is based on the previous one's result."""
+        self._spent: str | None = None
+        """The access token that a server refused while no other was available."""
         self._forced_for: dict[str, str] = {}
         """The access token from a forced refresh, by server, until a login there has succeeded."""
         self._wanted = trio.Event()
@@ -185,15 +188,20 @@ class Keeper:
     async def after_refusal(self, server: str, refused: str) -> Token | None:
         """A token for one more login at `server` (`imap`, `smtp`), which refused `refused`; None: the refusal counts.
 
-        Raises `TokenError` if no other token is available for now; the refusal then proves nothing.
+        Raises `TokenError` if no other token is available for now; the refusal then proves nothing. Until one may be
+        available again, the refused one is not provided either, as each login with it would be refused.
         """
         if self._forced_for.get(server) == refused:
             return None
         before = self.refreshes
-        while self._grant.access_token == refused and self.refreshes == before:
-            self._forced = True
-            await self._refreshed()
-        token = await self.token()
+        try:
+            while self._grant.access_token == refused and self.refreshes == before:
+                self._forced = True
+                await self._refreshed()
+            token = await self.token()
+        except TokenError:
+            self._spent = refused
+            raise
         self._forced_for[server] = token.access_token
         return token if token.access_token != refused else None
 
@@ -245,6 +253,8 @@ class Keeper:
         now = self._world.now()
         usable = now < grant.expires if self._is_lone() and grant.expires is not None else grant.usable_at(now)
         if grant.access_token is None or not usable:
+            return None
+        if grant.access_token == self._spent and self._resting() is not None:
             return None
         return Token(grant.user, grant.access_token, grant.expires)
 

@@ -1,6 +1,6 @@
 """Warns 30, 7 and 1 days before the client secret of an OAuth2 app expires, once each, by event and log.
 
-One that has expired before it could be warned of, as it was given late or the engine was stopped, is warned of once.
+A secret that expired before any warning, since it was set late or the engine was stopped, gets one warning.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Google's token endpoint says of an assertion, and what it means. Pure data.
 
-The `error` is mostly `invalid_grant`, whatever is wrong; only the description tells a key that was deleted from
-a mailbox that is not there. Looked up 2026-11-27:
+The `error` is mostly `invalid_grant`, whatever is wrong; only the description distinguishes a deleted key from a
+missing mailbox. Looked up 2026-11-27:
 https://developers.google.com/identity/protocols/oauth2/service-account#error-codes
 """
 

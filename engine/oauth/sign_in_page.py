@@ -1,4 +1,4 @@
-"""What a provider's sign-in page says of an app before anyone has signed in. Pure.
+"""What a provider's sign-in page says about an app before anyone signs in. Pure.
 
 Providers that do not know the redirect URL, or the client, must not send the browser back (RFC 6749 section 4.1.2.1),
 so their page says it: in its text, or, at Google, in the URL of another page. All else they say at the redirect URL.

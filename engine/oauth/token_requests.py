@@ -73,8 +73,13 @@ class TokenRequests:
         self._world = world
         self._discovered: dict[str, _Discovered] = {}
 
-    def through(self, wire: Wire) -> TokenRequests:
-        """The same requests sent by `wire`; what issuers tell of themselves, and the counts, are shared."""
+    def through(self, wire: Wire, *, queued: bool) -> TokenRequests:
+        """The same requests sent by `wire`; what issuers tell of themselves, and the counts, are shared.
+
+        `queued`: they take turns with the others. Those that wait for a proxy of their own must not hold others up.
+        """
+        if queued:
+            wire.queue_with(self._wire)
         found = TokenRequests(wire, self._sandbox, self._world)
         found._discovered, found.refreshes = self._discovered, self.refreshes
         return found

@@ -38,11 +38,24 @@ class After(NamedTuple):
     uid: int
 
 
+class Suppressed(NamedTuple):
+    """A recipient who gets no mail, and why; `event` is the number of the event that told it, None if a request did.
+
+    `is_sent`: the caller wants this message sent anyway.
+    """
+
+    address: str
+    reason: str
+    event: int | None
+    is_sent: bool
+
+
 class Incoming(NamedTuple):
     """A message to take: who gets it, what is sent, and what is to happen afterwards.
 
     `spooled` names a file in the spool that already holds the body, which `content` then lacks; taking the message
-    takes over the file, and removes it if the message is not queued.
+    takes over the file, and removes it if the message is not queued. Those in `suppressed` are not in `recipients`,
+    unless the message is sent to them anyway.
     """
 
     message: Message
@@ -50,6 +63,7 @@ class Incoming(NamedTuple):
     content: Composed
     after: tuple[After, ...] = ()
     spooled: str | None = None
+    suppressed: tuple[Suppressed, ...] = ()
 
 
 class Intake:
@@ -154,6 +168,8 @@ def _insert(tx: Tx, taken: Sequence[Incoming], spooled: Sequence[str | None]) ->
     rows = messages.insert(tx, [(each.message, each.recipients) for each in taken], State.QUEUED)
     bodies.insert(tx, zip(rows, map(_body, taken, spooled), strict=True))
     for row, each in zip(rows, taken, strict=True):
+        left_out = [(one.address, f"Not sent: suppressed ({one.reason})") for one in each.suppressed if not one.is_sent]
+        messages.add_failed(tx, row, len(each.recipients), left_out)
         for after in each.after:
             if not follow_ups.insert(tx, row, each.message.account, *after) and after.what == "draft":
                 raise Problem(409, "The draft has been submitted already, and is not sent yet", code="DraftSubmitted")

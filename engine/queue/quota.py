@@ -66,12 +66,12 @@ class SendingQuota:
             self._read()
 
     def cost(self, recipients: int) -> Cost:
-        """What a message to so many recipients takes."""
+        """What a message to this number of recipients takes."""
         return Cost(max(1, math.ceil(recipients / self.group)), recipients)
 
     @property
     def group(self) -> int:
-        """The most recipients of one transaction."""
+        """The maximum number of recipients of one transaction."""
         most = self.limits.recipients_per_message if self.limits is not None else None
         return GROUP_RECIPIENTS if most is None else min(most, GROUP_RECIPIENTS)
 
@@ -169,7 +169,7 @@ class SendingQuota:
         return row
 
     def ended(self, tx: Tx, row: int, recipients: int) -> None:
-        """The newest transaction was answered: so many recipients were accepted; with none, it does not count."""
+        """Note how many recipients the newest transaction was accepted for; with none, it does not count."""
         stamp, now = self._stamp(), trio.current_time()
         if recipients:
             quotas.settle(tx, row, stamp, recipients)

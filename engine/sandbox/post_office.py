@@ -167,6 +167,13 @@ class PostOffice:
         while self._outside_bytes > self.limits.outside_bytes or len(self.outside) > self.limits.log_entries:
             self._outside_bytes -= len(self.outside.pop(0)[1])
 
+    def forget_caught(self) -> int:
+        """Drop all caught messages; how many there were."""
+        count = len(self.caught)
+        self.caught.clear()
+        self._caught_bytes = 0
+        return count
+
     def _catch(self, message: CaughtMessage) -> None:
         self.caught[message.id] = message
         self._caught_bytes += len(message.raw)

@@ -62,6 +62,10 @@ class Sandbox:
         """Every message that was handed over, to any address, by its id, newest last; the oldest are dropped."""
         return self._post.caught
 
+    def forget_caught(self) -> int:
+        """Drop all caught messages; how many there were. Mailboxes keep theirs."""
+        return self._post.forget_caught()
+
     def account(self, user: str) -> SandboxAccount:
         """The account of an address, created if it does not exist."""
         return self._post.account(user)

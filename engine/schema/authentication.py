@@ -74,6 +74,12 @@ class AuthenticationForm(Request, frozen=True, kw_only=True):
             "`wrong_account`, `missing_scope` and others. Absent: a page tells the person."
         ),
     ] = UNSET
+    skip_server_settings: Annotated[
+        bool,
+        Meta(
+            description="Whether the page for the password folds away servers that are certain. `false`: it shows them."
+        ),
+    ] = True
     type: Annotated[
         Line256 | Off,
         Meta(

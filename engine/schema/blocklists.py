@@ -130,9 +130,12 @@ class BlocklistRemoved(Response, frozen=True, kw_only=True):
 
 
 class Skipped(Response, frozen=True, kw_only=True):
-    """Why a message is not sent: its recipient is on the blocklist of its list."""
+    """Why a message is not sent: its recipient is on the blocklist of its list, or suppressed."""
 
     EXAMPLE = {"reason": "unsubscribe", "listId": "newsletter"}
 
     reason: Annotated[str, Meta(description="Why the recipient is on it.", examples=["unsubscribe"])]
-    list_id: Annotated[str, Meta(description="The list's id.", examples=["newsletter"])]
+    list_id: Annotated[
+        str | UnsetType,
+        Meta(description="The list's id. Absent: the recipient is suppressed.", examples=["newsletter"]),
+    ] = UNSET

@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.delivery_reports import DsnAsked
 from engine.schema.fields import IpOrNone, ProxyUrl, Request
-from engine.schema.messages import CommandHeaders
 from engine.schema.submit import CopyPath, DeliveryAttempts, Envelope, FileCopy, Gateway, OnDoubt, SendAt
 
 

@@ -1,8 +1,8 @@
 """The vocabulary of the fields: string shapes used by more than one noun, and the names of what types cannot say.
 
 A field carries its check as `Meta(extra={"check": Check...})`; `engine.decoding.value_checks` has the function of each.
-`SINGLE` marks a list that may be given as its one item, `MAILBOX` an address that may be given as text. Lengths are
-counted in characters.
+`SINGLE` marks a list that may be given as its one item, `ADDRESS_OR_TEXT` an address that may be given as text. Lengths
+are counted in characters.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Response(Struct, rename="camel", frozen=True, kw_only=True):
     """As that of `Request`."""
 
 
-MAILBOX = Meta(extra={"mailbox": True}, extra_json_schema={"x-mailbox": True})
+ADDRESS_OR_TEXT = Meta(extra={"address": True}, extra_json_schema={"x-address": True})
 """Marks an object of `name` and `address` that may be given as text: `a@b.example` or `Name <a@b.example>`."""
 SINGLE = Meta(extra={"single": True}, extra_json_schema={"x-single": True})
 

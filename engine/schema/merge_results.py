@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.blocklists import Skipped
 from engine.schema.fields import Response, When
 from engine.schema.reference import ReferenceShown
-from engine.schema.submit_answers import Idempotency
+from engine.schema.submit_answers import Idempotency, Suppressed
 
 
 class MergeRecipient(Response, frozen=True, kw_only=True):
@@ -33,6 +33,7 @@ class MergeResult(Response, frozen=True, kw_only=True):
     send_at: Annotated[
         When | UnsetType, Meta(description="When the first attempt is due. Absent: the message is not queued.")
     ] = UNSET
+    suppressed: Suppressed = UNSET
     skipped: Annotated[Skipped | UnsetType, Meta(description="Present if nothing is sent to the recipient.")] = UNSET
     reference: Annotated[
         ReferenceShown | UnsetType, Meta(description="What became of `reference`. Absent: there was none.")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import MailboxPath, NoDifference, Request
+from engine.schema.fields import MailboxPath, NoDifference
 from engine.schema.mail_events import EntryText, MessageFacts
 from engine.schema.paging import Page, PageQuery
-
-_TIMEOUT_MS = 10_000
 
 Cursor = Annotated[
     Annotated[str, Meta(max_length=1_048_576)] | UnsetType,
@@ -22,23 +19,6 @@ Cursor = Annotated[
 PageCursor = Annotated[
     str | None, Meta(description="The cursor of the page beside this one. `null`: there is none.", examples=[None])
 ]
-
-
-class CommandHeaders(Request, frozen=True, kw_only=True):
-    """Headers of a request that the mail server answers."""
-
-    timeout: Annotated[
-        Annotated[int, Meta(ge=0, le=7_200_000)],
-        Meta(
-            description="The time limit for the mail server, in milliseconds; beyond it, the answer is a 504. `0` is "
-            "the same as absent."
-        ),
-    ] = msgspec.field(name="x-ee-timeout", default=_TIMEOUT_MS)
-
-    @property
-    def seconds(self) -> float:
-        """The time limit in seconds."""
-        return (self.timeout or _TIMEOUT_MS) / 1000
 
 
 class MessagesQuery(PageQuery, frozen=True, kw_only=True):

@@ -55,6 +55,12 @@ class CaughtList(Page, frozen=True, kw_only=True):
     messages: Annotated[tuple[CaughtEntry, ...], Meta(description="The messages on this page.")]
 
 
+class CaughtRemoved(Response, frozen=True, kw_only=True):
+    """How many caught messages were removed."""
+
+    deleted: Annotated[int, Meta(description="How many there were.", examples=[3])]
+
+
 class CaughtAttachment(Response, frozen=True, kw_only=True):
     """One file of a caught message."""
 

@@ -157,6 +157,15 @@ def _about(text: str, *, shown: str = "", secret: Secret | None = None, examples
     return Meta(description=text, examples=examples, extra={"shown": shown or text, "secret": secret})
 
 
+_SuppressionList = Literal["account", "engine"]
+_SUPPRESS = (
+    "Whether a recipient who {} is suppressed, and for whom: `account` for the account that heard of it, `engine` for "
+    "all accounts. `null`: neither."
+)
+_SENT_ONLY = (
+    "Whether only bounces and complaints count whose message is still in the outbox, so that no one can have a "
+    "recipient suppressed by a report that is made up."
+)
 _NOT_YET = "the engine does not do this yet"
 _Switch = Annotated[bool, Meta(extra={"check": Check.UNSUPPORTED}, extra_json_schema={"const": False})]
 _Switched = Annotated[
@@ -307,6 +316,15 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     ] = UNSET
     document_store_enabled: _Switched = UNSET
     disable_tokens: _Switched = UNSET
+    suppress_bounces: Annotated[_SuppressionList | UnsetType | None, _about(_SUPPRESS.format("bounces for good"))] = (
+        UNSET
+    )
+    suppress_complaints: Annotated[_SuppressionList | UnsetType | None, _about(_SUPPRESS.format("complains"))] = UNSET
+    suppression_days: Annotated[
+        Annotated[int, Meta(ge=1, le=36_500)] | UnsetType | None,
+        _about("For how many days these recipients are suppressed. `null`: until they are removed."),
+    ] = UNSET
+    suppress_sent_only: Annotated[bool | UnsetType, _about(_SENT_ONLY)] = UNSET
     script_env: _Nothing = UNSET
     template_header: _Nothing = UNSET
     template_html_head: _Nothing = UNSET

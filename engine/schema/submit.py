@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.schema.command_headers import CommandHeaders
 from engine.schema.delivery_reports import DsnAsked
 from engine.schema.fields import (
-    MAILBOX,
+    ADDRESS_OR_TEXT,
     MAX_ATTACHMENTS,
     MAX_HEADERS,
     MAX_MERGE,
@@ -37,7 +38,6 @@ from engine.schema.fields import (
     Request,
     WebUrl,
 )
-from engine.schema.messages import CommandHeaders
 from engine.schema.reference import Reference
 
 
@@ -50,8 +50,8 @@ class NamedAddress(Request, frozen=True, kw_only=True):
     address: Annotated[Email, Meta(description="The email address.", examples=["andris@ethereal.email"])]
 
 
-Mailbox = Annotated[NamedAddress, MAILBOX]
-NamedAddresses = Annotated[tuple[Mailbox, ...], SINGLE, Meta(max_length=MAX_RECIPIENTS)]
+AddressOrText = Annotated[NamedAddress, ADDRESS_OR_TEXT]
+NamedAddresses = Annotated[tuple[AddressOrText, ...], SINGLE, Meta(max_length=MAX_RECIPIENTS)]
 
 
 class Envelope(Request, frozen=True, kw_only=True):
@@ -166,7 +166,7 @@ class Content(Request, frozen=True, kw_only=True):
     """What a message is composed of."""
 
     sender: Annotated[
-        Mailbox | UnsetType,
+        AddressOrText | UnsetType,
         Meta(
             description="The author, shown as `From`. Absent: the account's name and address.",
             examples=[{"name": "Andris Reinman", "address": "andris@example.com"}],
@@ -264,7 +264,7 @@ class Content(Request, frozen=True, kw_only=True):
 class MergeEntry(Request, frozen=True, kw_only=True):
     """One recipient of a merge, who gets a message of their own."""
 
-    to: Annotated[NamedAddress, Meta(description="The recipient, shown as `To`.")]
+    to: Annotated[AddressOrText, Meta(description="The recipient, shown as `To`.")]
     message_id: Annotated[
         MessageIdAsked | UnsetType, Meta(description="The message's Message-ID. Absent: the engine creates one.")
     ] = UNSET
@@ -352,6 +352,14 @@ class Submit(Content, frozen=True, kw_only=True):
             "arrived: `resend` sends it again with the same Message-ID, `hold` leaves it in doubt until you decide, "
             "`fail` ends it. Absent: `queue.on_doubt` of config.toml, by default `resend`.",
             examples=["hold"],
+        ),
+    ] = UNSET
+    if_suppressed: Annotated[
+        Literal["skip", "fail", "send"] | UnsetType,
+        Meta(
+            description="What to do if a recipient is suppressed (`GET /v1/suppression`). `skip`: send to the others; "
+            "if there are none, nothing is queued. `fail`: queue nothing (422). `send`: send anyway. Absent: `skip`.",
+            examples=["skip"],
         ),
     ] = UNSET
     copy: FileCopy = UNSET

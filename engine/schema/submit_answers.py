@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.blocklists import Skipped
 from engine.schema.fields import Response, When
 from engine.schema.reference import ReferenceShown
+from engine.schema.suppression import SuppressedRecipient
 
 
 class Idempotency(Response, frozen=True, kw_only=True):
@@ -18,6 +19,12 @@ class Idempotency(Response, frozen=True, kw_only=True):
     status: Annotated[
         Literal["MISS", "HIT"], Meta(description="`HIT`: this is the first answer again, and nothing was queued.")
     ]
+
+
+Suppressed = Annotated[
+    tuple[SuppressedRecipient, ...] | UnsetType,
+    Meta(description="The suppressed recipients, and what that meant for each. Absent: none is."),
+]
 
 
 class SubmitAccepted(Response, frozen=True, kw_only=True):
@@ -32,16 +39,21 @@ class SubmitAccepted(Response, frozen=True, kw_only=True):
     reference: Annotated[
         ReferenceShown | UnsetType, Meta(description="What became of `reference`. Absent: there was none.")
     ] = UNSET
+    suppressed: Suppressed = UNSET
     idempotency: Annotated[
         Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")
     ] = UNSET
 
 
 class SubmitSkipped(Response, frozen=True, kw_only=True):
-    """The message is not sent, because its recipient is on the blocklist of its `listId`. Nothing is queued."""
+    """The message is not sent: its recipient is on the blocklist of its `listId`, or all of them are suppressed.
+
+    Nothing is queued.
+    """
 
     response: Annotated[Literal["Skipped"], Meta(description="Always the same.")] = "Skipped"
     skipped: Annotated[Skipped, Meta(description="Why.")]
+    suppressed: Suppressed = UNSET
 
 
 class DryRun(Response, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ _ABOUT_PERMISSIONS = (
 )
 _ABOUT_RESTRICTIONS = "From where and how often it may be used. `null` or absent: from anywhere, as often as it likes."
 _ABOUT_METADATA = "Notes of yours: the text of a JSON value."
-_ABOUT_IP = "The address of whom it is for. It is only kept and shown."
+_ABOUT_IP = "The address that the token is issued for, for information only."
 _METADATA = '{"team": "shop"}'
 MAX_METADATA = 1024 * 1024
 """Characters."""

@@ -44,6 +44,14 @@ def insert(tx: Tx, found: Sequence[tuple[Message, Sequence[str]]], state: State)
     return rows
 
 
+def add_failed(tx: Tx, message: int, first: int, left_out: Sequence[tuple[str, str]]) -> None:
+    """Add recipients, from this position on, to whom the message is not sent, each with the reason."""
+    tx.executemany(
+        "INSERT INTO recipient (message, position, address, state, response) VALUES (?, ?, ?, 'failed', ?)",
+        [(message, first + number, address, reason) for number, (address, reason) in enumerate(left_out)],
+    )
+
+
 def get(db: sqlite3.Connection | Tx, message: int) -> Message | None:
     """The message with this row id."""
     return _message(db.execute(f"SELECT {_COLUMNS} FROM message WHERE id = ?", (message,)).fetchone())

@@ -263,4 +263,21 @@ MIGRATIONS: tuple[str, ...] = (
         text TEXT NOT NULL                -- what it said
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE suppressed (             -- who gets no mail at all
+        scope TEXT NOT NULL,              -- '': of anyone; else the only account that it counts for
+        address TEXT NOT NULL,            -- in lower case
+        recipient TEXT NOT NULL,          -- the address as it was given
+        reason TEXT NOT NULL,
+        source TEXT NOT NULL,
+        evidence INTEGER,                 -- the number of the event that told it; NULL: a request
+        created REAL NOT NULL,
+        expires REAL,                     -- NULL: never
+        PRIMARY KEY (scope, address)
+    ) WITHOUT ROWID;
+    CREATE INDEX suppressed_by_address ON suppressed (address, scope);
+    CREATE TRIGGER suppressed_goes_with_account AFTER DELETE ON account BEGIN
+        DELETE FROM suppressed WHERE scope = OLD.id AND scope != '';
+    END;
+    """,
 )

@@ -10,7 +10,7 @@ from engine.model.registration import Registration
 from engine.submission.terms import Terms
 
 
-class Envelope(NamedTuple):
+class MessageEnvelope(NamedTuple):
     """The address for bounces ("" for none), and who gets the message, each once and in order."""
 
     sender: str
@@ -22,11 +22,11 @@ class Envelope(NamedTuple):
         return any(map(needs_smtputf8, (self.sender, *self.recipients)))
 
 
-def envelope_of(draft: Draft, terms: Terms) -> Envelope:
+def envelope_of(draft: Draft, terms: Terms) -> MessageEnvelope:
     """The envelope of a message: as requested, else from its own addresses."""
     sender = draft.sender.address if terms.sender is None else terms.sender
     own = (each.address for each in (*draft.to, *draft.cc, *draft.bcc))
-    return Envelope(sender, tuple(dict.fromkeys(terms.recipients or own)))
+    return MessageEnvelope(sender, tuple(dict.fromkeys(terms.recipients or own)))
 
 
 def copy_path_of(record: Registration, terms: Terms, *, has_imap: bool) -> str | None:

@@ -7,6 +7,7 @@ only leave the list and come back.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -54,8 +55,12 @@ def public_base(base_url: str | None, *, near: bool) -> str:
     return base_of(base_url)
 
 
+@functools.lru_cache(maxsize=1)
 def unsubscribe_link(base: str, leaving: Leaving, sign: Sign) -> str:
-    """The link with which a recipient leaves a list. Raises `HeaderError` if it would be too long for a header."""
+    """The link with which a recipient leaves a list. Raises `HeaderError` if it would be too long for a header.
+
+    The last one is kept: it stands in the header of a message and in its texts.
+    """
     for each in (leaving, msgspec.structs.replace(leaving, msg="")):
         link = f"{base}{UNSUBSCRIBE_PATH}?{sign(msgspec.json.encode(each))}"
         if len(link) <= LONGEST_LINK:

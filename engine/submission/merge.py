@@ -32,10 +32,13 @@ from engine.submission.draft import address_of, draft_of, size_of
 from engine.submission.reference import NOTHING as NOTHING_READ
 from engine.submission.reference import Referenced
 from engine.submission.submissions import Submissions, after_of
+from engine.submission.suppression import NobodyLeft
 from engine.submission.terms import Terms, due_at
 
-SLICE = 20
-"""Entries prepared at a time."""
+ENTRIES = 20
+"""Entries prepared at a time, if their texts are the same."""
+SLICE = 50_000
+"""Characters of texts of their own that are prepared at a time."""
 MOST_OCTETS = 64 * 1024**2
 """Maximum octets that entries do not share: these are in memory until they are taken."""
 TOO_LARGE = 413
@@ -56,7 +59,7 @@ MergeRenderer = Callable[[MergeEntry, dict[str, str]], Awaitable[SubmitContent]]
 
 
 class Prepared(NamedTuple):
-    """What became of an entry: a message for the queue, or why there is none."""
+    """The result of an entry: a message for the queue, or why there is none."""
 
     entry: MergeEntry
     outcome: Incoming | Skipped | Failed
@@ -79,16 +82,20 @@ async def prepare_merge(
     """
     entries: Sequence[MergeEntry] = () if body.mail_merge is UNSET else body.mail_merge
     times = [terms.send_at if each.send_at is UNSET else due_at(each.send_at, terms.now) for each in entries]
-    draft = draft_of(account.record, body, found)
+    run, quote = submissions.composer.run, sum(map(len, found.quote or ()))
+    draft = await run(draft_of, account.record, body, found, size=_texts(body) + quote)
     links = await submissions.links.of(account, terms)
     if render is None:
-        draft = links.with_text(draft)
+        draft = await run(links.with_text, draft, size=_texts(draft))
     left = submissions.links.skipped(account.id, terms, [each.to.address for each in entries])
     contents = await Contents.of(submissions.composer, draft, size_of(body) + found.size)
     prepared: list[Prepared] = []
-    for number, (entry, send_at) in enumerate(zip(entries, times, strict=True)):
-        if number and number % SLICE == 0:
+    worked = 0
+    for entry, send_at in zip(entries, times, strict=True):
+        if worked >= SLICE:
             await trio.lowlevel.checkpoint()
+            worked = 0
+        worked += SLICE // ENTRIES
         if (reason := left.get(entry.to.address)) is not None:
             prepared.append(Prepared(entry, Skipped(reason=reason, list_id=terms.list_id or "")))
             continue
@@ -96,13 +103,14 @@ async def prepare_merge(
         try:
             own = draft
             if render is not None:
-                own = draft_of(
-                    account.record, await render(entry, links.variables(address_of(entry.to), message_id)), found
-                )
+                rendered = await render(entry, links.variables(address_of(entry.to), message_id))
+                own = await run(draft_of, account.record, rendered, found, size=_texts(rendered) + quote)
                 if own.attachments == draft.attachments:
                     own = replace(own, attachments=draft.attachments)
             own = replace(own, to=(address_of(entry.to),), cc=(), bcc=())
-            own = links.put_into(own, message_id)
+            own = await run(links.put_into, own, message_id, size=_texts(own))
+            if own.text is not draft.text or own.html is not draft.html:
+                worked += _texts(own)
             composed = headed(own, await contents.for_draft(own), message_id=message_id, date=send_at)
         except HeaderError as error:
             prepared.append(Prepared(entry, Failed(f"{error.field} {error.reason}")))
@@ -113,9 +121,20 @@ async def prepare_merge(
             prepared.append(Prepared(entry, Failed(error.message, error.extra.get("code"), error.status)))
             continue
         own_terms = terms if send_at == terms.send_at else replace(terms, send_at=send_at)
-        incoming = submissions.incoming(account, own, composed, message_id, own_terms, after_of(found))
-        prepared.append(Prepared(entry, incoming))
+        outcome: Incoming | Skipped | Failed
+        try:
+            outcome = submissions.incoming(account, own, composed, message_id, own_terms, after_of(found))
+        except NobodyLeft as nobody:
+            outcome = Skipped(reason=nobody.suppressed[0].reason)
+        except Problem as error:
+            outcome = Failed(error.message, error.extra.get("code"), error.status)
+        prepared.append(Prepared(entry, outcome))
     return prepared
+
+
+def _texts(content: SubmitContent | Draft) -> int:
+    """Characters of the texts."""
+    return len(content.text or "") + len(content.html or "")
 
 
 class Contents:

@@ -18,12 +18,12 @@ import msgspec
 from msgspec import UNSET
 
 from engine.field_errors import invalid
+from engine.mail.address_reading import read_addresses
 from engine.mail.addresses import Address, needs_smtputf8, parse_address
 from engine.mail.compose import Composed, Draft, date_of
 from engine.mail.decode import header_text
 from engine.mail.header_reading import fields, raw_fields
 from engine.mail.header_writing import LONGEST_LINE, one_address
-from engine.mail.mailbox_list import mailbox_list
 from engine.mail.parts import longest_line
 from engine.mail.raw_message import replaced
 from engine.mail.whole_html import is_signed
@@ -135,7 +135,7 @@ def message_id_in(message: Composed) -> str:
 
 def _addresses(text: str, field: str, *, lenient: bool) -> Sequence[Address]:
     found = []
-    for name, written in mailbox_list(text):
+    for name, written in read_addresses(text):
         try:
             address = parse_address(written)
         except ValueError as error:

@@ -37,7 +37,7 @@ from engine.mail.addresses import Address, parse_address
 from engine.mail.dates import read_date
 from engine.mail.decode import header_text
 from engine.mail.header_reading import fields
-from engine.mail.header_writing import HeaderError, mailboxes
+from engine.mail.header_writing import HeaderError, strict_addresses
 from engine.mail.quote_words import Words, words_of
 from engine.mail.quoting import Texts, quoted
 from engine.mail.replying import Original
@@ -330,7 +330,7 @@ def _addresses(values: list[str]) -> list[Address]:
     found = []
     for value in values:
         try:
-            found += [Address(parse_address(each.address), each.name) for each in mailboxes(value, "")]
+            found += [Address(parse_address(each.address), each.name) for each in strict_addresses(value, "")]
         except (HeaderError, ValueError):
             return []
     return found

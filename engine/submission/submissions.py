@@ -48,6 +48,7 @@ from engine.submission.raw import (
 from engine.submission.reference import NOTHING, Referenced
 from engine.submission.reference_reading import References
 from engine.submission.sending_limits import refuse_too_many
+from engine.submission.suppression import Suppressions
 from engine.submission.terms import Terms
 from engine.world import World
 
@@ -66,6 +67,7 @@ class Submissions:
         attempts: Callable[[], int],
         gateways: GatewayChoice,
         on_doubt: OnDoubt,
+        suppressions: Suppressions,
         world: World,
     ) -> None:
         self.composer = composer
@@ -77,6 +79,7 @@ class Submissions:
         self._attempts = attempts
         self.gateways = gateways
         self._on_doubt = on_doubt
+        self._suppressions = suppressions
         self._world = world
 
     async def prepare(self, account: Account, content: Content, terms: Terms, found: Referenced = NOTHING) -> Incoming:
@@ -155,12 +158,14 @@ class Submissions:
     ) -> Incoming:
         """A composed message in the form for the queue; `draft` says who sends it to whom, and its subject.
 
-        `after` is what must happen once it is sent.
+        `after` is what must happen once it is sent. Raises `Problem` 400 for more recipients than the account may send
+        to, 422 as `Suppressions.sift`.
         """
         envelope = envelope_of(draft, terms)
         gateway = self.gateways.of(terms.gateway)
+        sifted = self._suppressions.sift(account.id, envelope.recipients, terms.if_suppressed)
         if gateway is None:
-            refuse_too_many(account, len(envelope.recipients))
+            refuse_too_many(account, len(sifted.recipients))
         attempts = self._attempts() if terms.attempts is None else terms.attempts
         message = Message(
             id=0,
@@ -192,7 +197,7 @@ class Submissions:
         )
         if terms.proxy is not None:
             message.proxy = self._routes.seal(account.id, message.queue_id, terms.proxy)
-        return Incoming(message, envelope.recipients, composed, after)
+        return Incoming(message, sifted.recipients, composed, after, suppressed=sifted.suppressed)
 
     async def accept(self, *taken: Incoming, key: str | None = None, kept: Kept | None = None) -> bytes | None:
         """Make the messages durable, as `Intake.accept` does."""

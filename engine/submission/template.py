@@ -9,7 +9,8 @@ A `Rendering` is compiled once and renders the content for any number of paramet
 5. The preview is hidden in the HTML.
 
 Small texts are rendered at once, with little work allowed; those that need more are rendered in a thread, within the
-limits there (`engine.handlebars.steps`). Faults name the member and the line.
+limits there (`engine.handlebars.steps`), and all messages of a merge within `merge_steps`. Faults name the member and
+the line.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple, TypeVar
 
+import trio
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -41,6 +43,10 @@ SMALL: Final = 10_000
 """Characters of all templates of a message that are compiled and rendered at once."""
 FEW_STEPS: Final = 3_000
 """What a rendering may cost on the event loop: a few milliseconds."""
+STEPS_OF_ENTRY: Final = 20_000
+"""Steps by which an entry of a merge adds to what all of them may take."""
+UNNOTICED_STEPS: Final = 200
+"""What a rendering may cost without other tasks running after it, so that those of a merge do not add up."""
 MOST: Final = {"subject": MAX_SUBJECT, "text": MAX_TEXT, "html": MAX_TEXT, "preview_text": MAX_PREVIEW}
 """The texts of a message, by attribute, with the most characters that each renders to."""
 _STYLES = InlineCss()
@@ -48,6 +54,11 @@ _WIRE: Final = {"preview_text": "previewText"}
 _BREAKS = re.compile(r"\s*[\r\n]+\s*")
 
 ContentT = TypeVar("ContentT", bound=Submit)
+
+
+def merge_steps(entries: int) -> Steps:
+    """What rendering the messages of a merge may take in threads: a minute at most."""
+    return Steps(STEPS + STEPS_OF_ENTRY * entries)
 
 
 class Variables(NamedTuple):
@@ -69,8 +80,7 @@ class Variables(NamedTuple):
 
 
 async def check(content: Content, world: World) -> None:
-    """Raise `Problem` 400 that names the members, and the lines, of a template to store that are not valid
-    templates."""
+    """Raise `Problem` 400, naming members and lines, if texts of a template to store are invalid."""
 
     def work() -> None:
         found = FieldErrors()
@@ -143,9 +153,15 @@ class Rendering:
     ) -> ContentT:
         """`body` with its texts rendered. Raises `Problem` 422 that names the member and the line.
 
-        `steps` are shared by all renderings of a request; None: this one has its own.
+        `steps` are what all renderings of a request may take together; None: this is the only one.
         """
-        texts = await self._rendered(variables.context(params), world, steps or Steps(STEPS))
+        most = STEPS if steps is None else max(0, min(STEPS, steps.left))
+        own = Steps(most)
+        try:
+            texts = await self._rendered(variables.context(params), world, own)
+        finally:
+            if steps is not None:
+                steps.left -= most - max(own.left, 0)
         if self._styles and texts.get("html"):
             try:
                 texts["html"] = await _STYLES.inlined(texts["html"])
@@ -158,11 +174,16 @@ class Rendering:
     async def _rendered(self, context: Value, world: World, steps: Steps) -> dict[str, str]:
         """The texts: at once if they are small and take little work, else in a thread."""
         if self._small:
+            few = Steps(FEW_STEPS)
             try:
-                return self._all(context, Steps(FEW_STEPS), quick=True)
+                texts = self._all(context, few, quick=True)
             except Problem as problem:
                 if not isinstance(problem.__cause__, TooMuch):
                     raise
+            else:
+                if FEW_STEPS - few.left > UNNOTICED_STEPS:
+                    await trio.lowlevel.checkpoint()
+                return texts
         return await world.in_thread(self._all, context, steps)
 
     def _all(self, context: Value, steps: Steps, quick: bool = False) -> dict[str, str]:

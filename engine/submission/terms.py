@@ -13,6 +13,7 @@ from engine.model.message import Dsn, OnDoubt
 from engine.schema.delivery_reports import DsnWanted
 from engine.schema.draft_submit import DraftSubmit
 from engine.schema.submit import Submit
+from engine.submission.suppression import IfSuppressed
 
 T = TypeVar("T")
 
@@ -22,13 +23,14 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     * `now`: when the message was submitted, `send_at`: when it is due; both in seconds since 1970.
     * `sender`: the address for bounces, "" for the null sender; `recipients`: () for those of the message.
-    * `attempts`: the most attempts. `on_doubt`: what to do if the outcome stays unknown.
+    * `attempts`: the maximum number of attempts. `on_doubt`: what to do if the outcome stays unknown.
     * `copy`: whether to file a copy, `copy_path`: the folder for it.
     * `list_id`: the list that it goes to; `own_list`: leaving it counts for the account alone.
     * `track_opens`, `track_clicks`: whether its HTML reports them. `base_url`: where its links to the engine lead.
     * `rehearsal`: it is only shown, so nothing is tracked.
     * `dsn`: which reports to request from the recipients' servers.
     * `gateway`: the gateway requested, which need not exist.
+    * `if_suppressed`: what happens if a recipient is suppressed.
     * `proxy` (a URL) and `local_address`: the message's own, which its caller has checked.
     """
 
@@ -50,6 +52,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     rehearsal: bool = False
     dsn: Dsn | None = None
+    if_suppressed: IfSuppressed = "skip"
 
 
 def terms_of(body: Submit | DraftSubmit, now: float, *, narrowed: bool = False) -> Terms:
@@ -85,6 +88,7 @@ def terms_of(body: Submit | DraftSubmit, now: float, *, narrowed: bool = False) 
         track_clicks=both if clicks is None else clicks,
         base_url=_given(body.base_url),
         rehearsal=body.dry_run,
+        if_suppressed="skip" if body.if_suppressed is UNSET else body.if_suppressed,
     )
 
 

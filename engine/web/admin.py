@@ -17,7 +17,7 @@ from engine.http.early_refusals import INTERNAL
 from engine.http.edge_log import REFERENCE, request_broke
 from engine.http.html_pages import Page, PageRequest
 from engine.http.problems import as_problem
-from engine.web import static_files
+from engine.web import kept_form, static_files
 from engine.web.attention import Attention
 from engine.web.layout import HEADERS, STATIC, render
 from engine.web.page import ROOT, Declared
@@ -27,6 +27,7 @@ from engine.web.texts import DEFAULT, texts_of
 from engine.web.visit import Site, Visit
 
 SIGN_IN = "/admin/sign-in"
+SIGN_OUT = "/admin/sign-out"
 MOST_FIELDS = 1000
 """Of one form: a page may have a tick box for every event, and two fields for each of 100 headers."""
 
@@ -89,7 +90,10 @@ async def _admitted(visit: Visit, declared: Declared) -> Response | None:
     if visit.who is None:
         return _sign_in_first(visit)
     if declared.method == "POST" and not visit.people.is_form_token(visit.who, visit.form.get("form_token", "")):
-        raise Problem(403, visit.text("error.other_session"))
+        earlier = kept_form.of_earlier_session(visit)
+        if earlier is None:
+            raise Problem(403, visit.text("error.other_session"))
+        return earlier
     if not visit.may(declared.role):
         raise Problem(403, visit.text("error.role", needed=visit.text(f"role.{declared.role}")))
     if not visit.is_refresh:
@@ -99,12 +103,12 @@ async def _admitted(visit: Visit, declared: Declared) -> Response | None:
 
 def _sign_in_first(visit: Visit) -> Response:
     asked = visit.asked
-    back = f"{asked.pathname}?{asked.query_string}" if asked.query_string else asked.pathname
-    response = visit.to(SIGN_IN, query={"next": back if asked.method == "GET" and back != ROOT else None})
     if visit.is_refresh:
-        # A block that is renewed must not become the sign-in page.
-        return Response("", 401, headers={"HX-Redirect": response.headers["Location"]})
-    return response
+        # A block that is renewed must not become another page: what was typed beside it would be lost.
+        return Response("", 401)
+    if asked.method == "POST" and visit.declared.path != SIGN_OUT:
+        return kept_form.session_ended(visit)
+    return visit.to(SIGN_IN, query={"next": visit.place if visit.place != ROOT else None})
 
 
 def _refuse_other_sites(asked: PageRequest) -> None:

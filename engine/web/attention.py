@@ -200,9 +200,10 @@ async def _webhooks(visit: Visit) -> AsyncIterator[Need]:
         href = path(f"{WEBHOOKS}/{{}}", each.id)
         if each.state == "failing" or each.disabled_reason:
             error = each.disabled_reason or (each.last_error.message if each.last_error is not None else "")
-            sentence = t(
-                "needs.webhook_failing", error=Markup("<bdi>{}</bdi>").format(_short(str(error))), count=each.behind
-            )
+            sentence = t("needs.webhook_failing", error=Markup("<bdi>{}</bdi>").format(_short(str(error))))
+            if each.behind or each.lines:
+                waits = "needs.webhook_behind" if each.behind else "webhook.lines"
+                sentence += Markup(" ") + t(waits, count=each.behind or len(each.lines))
             kind = "bad" if each.disabled_reason else "warn"
             yield Need(kind, t("needs.webhook_chip"), each.url or each.id, sentence, t("needs.look"), href)
         if each.parked:
@@ -240,7 +241,7 @@ async def _apps(visit: Visit) -> AsyncIterator[Need]:
             else:
                 days = int(left // 86_400)
                 chip = t("needs.secret_chip", count=days) if days else t("needs.secret_today_chip")
-            sentence = t("needs.secret", count=used)
+            sentence = t("needs.secret", count=used) if used else t("needs.secret_unused")
             yield Need("warn" if left > 0 else "bad", chip, each.name, sentence, t("needs.renew"), href)
 
 

@@ -234,7 +234,7 @@ def _servers_page(
         asked,
         values,
         faults,
-        sure=sure,
+        sure=sure and link.form.skip_server_settings,
         app_password=app_password,
         instead=instead,
         no_passwords=no_passwords,

@@ -6,6 +6,7 @@ Each link is relative to the page it stands on, so that the pages work under any
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,9 @@ from engine.web.texts import shown
 STATIC = "/admin/static/"
 _ZIP_ABOVE = 1000
 _FAST = 5
+_DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_NAMED = re.compile("<(?:bdi|title)[^>]*>[^<]*")
+"""What others have named. One who opens an isolate in it and leaves it open turns around the words behind it, too."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
@@ -87,6 +91,28 @@ def _pretty(value: Any, most: int = 40_000) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
+def _prose(text: str) -> Markup:
+    """A docstring for people: its paragraphs, lists, and what is code in it."""
+    made = []
+    for number, part in enumerate(text.split("```")):
+        if number % 2:
+            made.append(Markup("<pre tabindex=0>{}</pre>").format(part.partition("\n")[2].rstrip()))
+            continue
+        for block in filter(None, (each.strip() for each in part.split("\n\n"))):
+            items = re.split(r"\n(?=[*-] )", f"\n{block}")
+            made += [Markup("<p>{}</p>").format(_inline(each)) for each in items[:1] if each.strip()]
+            if len(items) > 1:
+                lines = Markup().join(Markup("<li>{}</li>").format(_inline(each[2:])) for each in items[1:])
+                made.append(Markup("<ul class=lines>{}</ul>").format(lines))
+    return Markup("\n").join(made)
+
+
+def _inline(text: str) -> Markup:
+    """Lines of a paragraph as one, with `code`."""
+    parts = re.sub(r"\s+", " ", text.strip()).split("`")
+    return Markup().join(Markup("<code>{}</code>").format(each) if at % 2 else each for at, each in enumerate(parts))
+
+
 environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -96,7 +122,15 @@ environment = jinja2.Environment(
     lstrip_blocks=True,
 )
 environment.filters.update(
-    iso=_iso, utc=_utc, size=_size, duration=_duration, seconds=_seconds, json=_json, number=shown, pretty=_pretty
+    iso=_iso,
+    utc=_utc,
+    size=_size,
+    duration=_duration,
+    seconds=_seconds,
+    json=_json,
+    number=shown,
+    pretty=_pretty,
+    prose=_prose,
 )
 
 
@@ -121,7 +155,10 @@ def path(pattern: str, *ids: str) -> str:
 def render(template: str, values: Mapping[str, Any], *, status: int, zipped: bool) -> Response:
     """A page. The macros of `macros.html` are `m` in it."""
     macros = environment.get_template("macros.html").make_module(dict(values))
-    data = environment.get_template(template).render(**values, m=macros).encode()
+    text = environment.get_template(template).render(**values, m=macros)
+    if _DIRECTIONS.search(text):
+        text = _NAMED.sub(lambda found: _DIRECTIONS.sub("", found[0]), text)
+    data = text.encode()
     headers = {"Content-Type": "text/html; charset=utf-8", "Vary": "Accept-Encoding, Cookie"}
     if zipped and len(data) > _ZIP_ABOVE:
         data = gzip.compress(data, _FAST, mtime=0)

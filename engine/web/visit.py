@@ -6,6 +6,7 @@ import functools
 import string
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from quart import Response
@@ -82,6 +83,18 @@ class Visit:
     def agent(self) -> str:
         """What the browser calls itself."""
         return self.asked.headers.get("user-agent", "")
+
+    @property
+    def place(self) -> str:
+        """Path and query of the page that the person sees, or saw before they sent a form; Home if no one says."""
+        asked = self.asked
+        if asked.method == "GET":
+            return f"{asked.pathname}?{asked.query_string}" if asked.query_string else asked.pathname
+        came_from = urlsplit(asked.headers.get("referer", ""))
+        at = came_from.path.find(ROOT)
+        if at < 0:
+            return ROOT
+        return f"{came_from.path[at:]}?{came_from.query}" if came_from.query else came_from.path[at:]
 
     def may(self, role: Role | str) -> bool:
         """Whether the person may do what needs this role."""

@@ -38,6 +38,7 @@ from engine.webhooks.account_targets import AccountTargets
 from engine.webhooks.endpoint import Endpoint
 from engine.webhooks.event_waits import EventWaits
 from engine.webhooks.expressions import Expression
+from engine.webhooks.inbox_filter import IN_INBOX
 from engine.webhooks.plan import Plan
 from engine.webhooks.post import Answer, PostCounts
 from engine.webhooks.target import WebhookTarget, parse
@@ -47,11 +48,6 @@ log = logging.getLogger("engine.webhooks")
 
 
 TEST_EVENT = "webhookTest"
-_IN_INBOX = (
-    "event != 'messageNew' || data.path == 'INBOX' || data.specialUse == '\\Inbox' || "
-    "data.messageSpecialUse == '\\Inbox' || contains(not_null(data.labels, `[]`), '\\Inbox')"
-)
-"""New mail in the inbox, and every other event."""
 
 
 class _Dated(msgspec.Struct):
@@ -247,7 +243,7 @@ class EndpointRegistry:
                 names=names,
                 accounts=None,
                 target_of=self._targets.of,
-                filter=Expression(_IN_INBOX) if settings.inbox_only else None,
+                filter=Expression(IN_INBOX) if settings.inbox_only else None,
             )
         )
 

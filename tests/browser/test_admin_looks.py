@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from chromium import PROGRAM, Tab, driven
-from page_walk import NAME, PASSWORD, look_at, sign_in, until, walk
+from page_walk import NAME, PASSWORD, cookie_of, look_at, sign_in, until, walk
 from real.engine_process import EngineProcess
 from real.processes import wait_until
 
@@ -97,7 +97,7 @@ async def test_home_renews_what_has_changed(engine: EngineProcess, devtools: str
         engine.request("PUT", "/v1/settings/queue/submit", {"paused": True})
         await until(tab, "document.body.innerText.includes('Sending is paused')")
         await tab.click("Resume")
-        assert "Messages are being sent again." in await tab.text()
+        assert "The engine sends messages again." in await tab.text()
         assert "Sending is paused" not in await tab.text()
         assert tab.trouble == []
 
@@ -110,3 +110,37 @@ async def test_it_works_without_script(engine: EngineProcess, devtools: str, coo
         await tab.go(f"{engine.url}/admin/settings/sessions")
         spoken = [name for _, name, _ in await tab.spoken()]
         assert any("UTC" in name for name in spoken) and "Sign out" in spoken
+
+
+async def test_the_year_is_said_where_it_is_another(engine: EngineProcess, devtools: str) -> None:
+    script = """(() => {
+      const found = [-40, 0, 400].map((days) => {
+        const each = document.createElement("time");
+        each.dateTime = new Date(Date.now() + days * 86400000).toISOString();
+        document.body.append(each);
+        return each;
+      });
+      return new Promise((done) => setTimeout(() => done(found.map((each) => [each.textContent, each.dateTime])), 300));
+    })()"""
+    async with driven(devtools) as browser:
+        tab = await browser.tab()
+        await tab.send("Emulation.setTimezoneOverride", timezoneId="UTC")
+        await tab.go(f"{engine.url}/admin/sign-in")
+        now = str(await tab.ask("new Date().toISOString()"))
+        for text, moment in await tab.ask(script):
+            assert (moment[:4] in text) == (moment[:4] != now[:4]), (text, moment)
+            assert ":" in text
+
+
+async def test_a_page_left_open_says_that_its_session_has_ended(engine: EngineProcess, devtools: str) -> None:
+    token = "document.getElementsByName('form_token')[0].value"
+    end = f"fetch('/admin/sign-out', {{method: 'POST', body: new URLSearchParams({{form_token: {token}}})}})"
+    async with driven(devtools) as browser:
+        tab = await browser.tab(phone=True)
+        await sign_in(tab, engine, cookie_of(engine, "operator", "bob"))
+        await tab.go(f"{engine.url}/admin/accounts/orders")
+        await tab.ask(f"{end}.then(() => 0)")
+        await until(tab, "!document.getElementById('ended').hidden")
+        assert "Your session has ended" in await tab.text()
+        await tab.click("Sign in")
+        assert (await tab.url()).endswith("/admin/sign-in?next=%2Fadmin%2Faccounts%2Forders")

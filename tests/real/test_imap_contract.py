@@ -18,6 +18,7 @@ from engine.errors import LoginRefused
 from engine.imap.fetched import Fetched
 from engine.imap.responses import Fetch, Vanished
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.imap.wake import Wake
 from engine.sandbox.provider import Sandbox
 from engine.transcript import Trace
 from engine.transport import TlsRules
@@ -166,12 +167,12 @@ async def test_news_while_idling(connect: Connect) -> None:
     await other.select("INBOX")
     await other.store([2], ("\\Seen",))
     with trio.fail_after(60):
-        (news,) = await one.idle(trio.Event(), 60)
+        (news,) = await one.idle(Wake(), 60)
     assert isinstance(news, Fetch)
     assert (news.items["UID"], "\\Seen" in news.items["FLAGS"]) == ("2", True)
     await other.move([1, 2], "Trash")
     with trio.fail_after(60):
-        (news,) = await one.idle(trio.Event(), 60)
+        (news,) = await one.idle(Wake(), 60)
     assert news == Vanished(earlier=False, ranges=((1, 2),))
     await one.select("Trash")
     assert list(await one.search("ALL")) == [1, 2]
@@ -290,7 +291,7 @@ async def test_compressed(connect: Connect) -> None:
     assert b"".join([piece async for piece in session.download(1, "TEXT")]) == line * 1000
     await other.append("INBOX", [PLAIN])
     with trio.fail_after(60):
-        assert await session.idle(trio.Event(), 20)
+        assert await session.idle(Wake(), 20)
 
 
 async def test_marks_copies_and_moves(connect: Connect) -> None:

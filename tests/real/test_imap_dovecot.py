@@ -12,6 +12,7 @@ from engine import sasl
 from engine.errors import LoginRefused, NetworkError, NetworkKind
 from engine.imap.responses import Exists, Expunge, Fetch
 from engine.imap.session import CommandRefused, ImapEndpoint, ImapSession
+from engine.imap.wake import Wake
 from engine.transcript import Trace
 from engine.transport import TlsRules
 from engine.world import World
@@ -81,7 +82,7 @@ async def test_compressed(dovecot, secure):
     await session.select("INBOX")
     pieces = [piece async for piece in session.download(1, "TEXT")]
     assert b"".join(pieces) == line * 1000
-    assert await session.idle(trio.Event(), 0.1) == []
+    assert await session.idle(Wake(), 0.1) == []
     await session.logout()
 
 
@@ -178,7 +179,7 @@ async def test_idle_sees_what_another_session_does(dovecot):
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(functools.partial(other.append, "INBOX", MESSAGE, flags=()))
-            news = await session.idle(trio.Event(), 60)
+            news = await session.idle(Wake(), 60)
     assert Exists(1) in news
     assert session.usable
     await session.noop()
@@ -190,18 +191,18 @@ async def test_idle_is_woken_and_goes_on(dovecot):
     session = await connect(dovecot, *dovecot.user())
     await session.select("INBOX")
     for _ in range(3):
-        wake = trio.Event()
+        wake = Wake()
         with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
 
-                async def waker(wake: trio.Event = wake) -> None:
+                async def waker(wake: Wake = wake) -> None:
                     wake.set()
 
                 nursery.start_soon(waker)
                 assert await session.idle(wake, 60) == []
     assert session.usable
     await session.append("INBOX", MESSAGE, flags=())
-    assert Exists(1) in await session.idle(trio.Event(), 60)
+    assert Exists(1) in await session.idle(Wake(), 60)
     await session.logout()
 
 
@@ -214,7 +215,7 @@ async def test_restart_while_idling(dovecot):
             nursery.start_soon(trio.to_thread.run_sync, dovecot.restart)
             with pytest.raises(NetworkError) as caught:
                 while True:
-                    await session.idle(trio.Event(), 60)
+                    await session.idle(Wake(), 60)
     assert caught.value.kind is NetworkKind.CLOSED
     assert not session.usable
     await session.close()
@@ -232,9 +233,9 @@ async def test_what_happens_on_disk_arrives(dovecot):
     (path,) = [path for state in ("new", "cur") for path in (maildir / state).iterdir()]
     read = maildir / "cur" / (path.name.partition(":")[0] + ":2,S")
     path.rename(read)
-    (news,) = await session.idle(trio.Event(), 60)
+    (news,) = await session.idle(Wake(), 60)
     assert isinstance(news, Fetch)
     assert "\\Seen" in news.items["FLAGS"]
     read.unlink()
-    assert Expunge(1) in await session.idle(trio.Event(), 60)
+    assert Expunge(1) in await session.idle(Wake(), 60)
     await session.logout()

@@ -15,7 +15,7 @@ from typing import Any
 import memory
 import pytest
 
-from engine.http import dispatch
+from engine.http import dispatch, operation_view
 from engine.store import database
 
 _ONLY_OF_THE_PATH = ("_parts", "_trace", "_converters", "arguments")
@@ -23,7 +23,7 @@ _ONLY_OF_THE_PATH = ("_parts", "_trace", "_converters", "arguments")
 
 
 _migrate, _compile = database.migrate, dispatch._Rule.compile
-_fields = functools.cache(dispatch._fields)
+_fields = functools.cache(operation_view._fields)
 _known: dict[Any, dict[str, Any]] = {}
 
 
@@ -32,7 +32,7 @@ def quick_starts() -> Iterator[None]:
     """Inside, engines in this process start quickly."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "migrate", _migrate_quickly)
-        patch.setattr(dispatch, "_fields", _fields)
+        patch.setattr(operation_view, "_fields", _fields)
         patch.setattr(dispatch._Rule, "compile", _compile_quickly)
         yield
 

@@ -317,6 +317,76 @@ async def test_removal_revokes_where_it_is_asked_to(simulation: Simulation, auto
         assert "authenticationError" not in it.names("gone")
 
 
+async def test_an_app_that_speaks_for_itself_has_nothing_to_revoke(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    urls = {"tokenUrl": "http://sign-in.sandbox.example/token"}
+    urls["revocationUrl"] = "http://sign-in.sandbox.example/revoke"
+    servers = {each: {"host": "10.0.0.5", "port": 143, "secure": False} for each in ("imap", "smtp")}
+    given = {**APP, "provider": "outlookService", "authority": "t", **urls, **servers}
+    async with at(simulation) as it:
+        it.app = (await it.ask("POST", "/v1/oauth2", given))["id"]
+        oauth2 = {"provider": it.app, "auth": {"user": ANN}}
+        await it.ask("POST", "/v1/account", {"account": "acme", "name": "x", "email": ANN, "oauth2": oauth2})
+        account = it.engine.context.registry.get("acme")
+        assert account is not None and account.sign_in.keeper is not None
+        assert await account.sign_in.keeper.token()
+        assert (await it.ask("DELETE", "/v1/account/acme?revoke=true"))["deleted"] is True
+        assert [each.alive for each in it.oauth.families] == [True], "its token may serve other mailboxes"
+
+
+@pytest.mark.parametrize("why", ["down", "disabled"])
+async def test_a_refused_token_causes_no_storm_of_logins_while_there_is_no_other(
+    simulation: Simulation, autojump_clock: object, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """The servers refuse it before it expires, and the provider gives no other: no use to log in with it again."""
+    async with at(simulation) as it:
+        issued = await it.register()
+        if why == "down":
+            it.oauth.outage = Fault(status=503)
+        else:
+            await it.ask("PUT", f"/v1/oauth2/{it.app}", {"enabled": False})
+        it.oauth.expire(issued.access_token)
+        dials, dial = 0, it.engine.sandbox.dial
+
+        async def counted(*given: Any) -> Any:
+            nonlocal dials
+            dials += 1
+            if dials > 200:
+                await trio.sleep(3600)  # it is a storm, which would never end on a clock that stands still
+            return await dial(*given)
+
+        monkeypatch.setattr(it.engine.sandbox, "dial", counted)
+        await it.ask("PUT", "/v1/account/acme/reconnect", {"reconnect": True})
+        sent = await it.send()
+        await trio.sleep(2 * 3600)
+        assert (await it.shown())["state"] == "connectError"
+        assert (await it.engine.entry(sent))["attemptsMade"] == 0
+        assert dials < 60, "token requests included, of which there are six an hour"
+        it.oauth.outage = None
+        await it.ask("PUT", f"/v1/oauth2/{it.app}", {"enabled": True})
+        # By now it waits ten minutes, unless it is told not to.
+        await it.ask("PUT", "/v1/account/acme/reconnect", {"reconnect": True})
+        with trio.fail_after(60):
+            await it.until("connected")
+            await it.engine.until_ended(sent)
+        assert it.engine.state(sent) is State.SENT
+
+
+async def test_a_reconnect_waits_for_no_token(simulation: Simulation, autojump_clock: object) -> None:
+    async with at(simulation) as it:
+        issued = await it.register()
+        it.oauth.outage = Fault(status=503)
+        it.oauth.expire(issued.access_token)
+        await it.ask("PUT", "/v1/account/acme/reconnect", {"reconnect": True})
+        await trio.sleep(2 * 3600)
+        assert (await it.shown())["state"] == "connectError"
+        it.oauth.outage = None  # by now it asks every ten minutes
+        await it.ask("PUT", "/v1/account/acme/reconnect", {"reconnect": True})
+        with trio.fail_after(5):
+            await it.until("connected")
+
+
 @pytest.mark.parametrize(
     ("change", "path", "words"),
     [

@@ -54,7 +54,7 @@ async def test_the_list(tmp_path: Path, autojump_clock: object) -> None:
             await ann.get(f"/admin/accounts?query={query}")
             assert (ann.has("Newsletter"), ann.has("orders@")) == (there, False), query
         await ann.get("/admin/accounts?state=authenticationError")
-        assert ann.has("No account is like that")
+        assert ann.has("No account matches")
         assert (await ann.get("/admin/accounts?state=none")).status == 400
         assert (await ann.get(f"/admin/accounts?query={'q' * 300}")).status == 400
 
@@ -153,7 +153,7 @@ async def test_pausing_and_resuming(tmp_path: Path, autojump_clock: object) -> N
         await ann.follow(await ann.post("/admin/accounts/shop/pause", paused="true"))
         assert ann.has("Sending is paused.") and ann.has("Resume sending")
         await ann.follow(await ann.post("/admin/accounts/shop/pause", paused="false"))
-        assert ann.has("Messages are being sent again.") and ann.has("Pause sending")
+        assert ann.has("The engine sends messages again.") and ann.has("Pause sending")
 
 
 async def test_watching_the_log(tmp_path: Path, autojump_clock: object) -> None:
@@ -174,7 +174,7 @@ async def test_removing_one_names_what_goes(tmp_path: Path, autojump_clock: obje
         await ann.engine.register("shop")
         await ann.engine.submit("shop", "a@x.example", sendAt=LATER)
         await ann.get("/admin/accounts/shop")
-        assert ann.has("one message that has not been sent: it is cancelled")
+        assert ann.has("one message that has not been sent: the engine cancels it")
         await ann.follow(await ann.post("/admin/accounts/shop/remove"))
         assert ann.has("The account shop is removed.") and ann.has("No accounts yet")
         assert (await ann.get("/admin/accounts/shop")).status == 404

@@ -36,7 +36,7 @@ async def waits(ann: Visitor, *to: str, **members: Any) -> str:
 async def test_what_the_list_says(tmp_path: Path, autojump_clock: object) -> None:
     async with visiting(tmp_path) as ann:
         assert (await ann.get("/admin/outbox")).status == 200
-        assert ann.has("Nothing is on its way") and ann.has("Nothing is waiting to go")
+        assert ann.has("Nothing is on its way") and ann.has("Nothing waits to go")
         queue_id = await waits(ann, "mira@fabrikam.example", "x@y.example", subject="Your order")
         await ann.get("/admin/outbox")
         assert ann.has("One message on its way") and ann.has("shop to mira@fabrikam.example and one other")
@@ -90,7 +90,7 @@ async def test_sending_now(tmp_path: Path, autojump_clock: object) -> None:
         assert ann.has("C: MAIL FROM:<shop@sandbox.example>")
         assert not ann.has("Send now") and not ann.has("Cancel")
         await ann.follow(await ann.post(f"/admin/outbox/{queue_id}/send-now"))
-        assert ann.has("Nothing was changed: It was sent already.")
+        assert ann.has("Nothing is changed: It was sent already.")
 
 
 async def test_moving_it(tmp_path: Path, autojump_clock: object) -> None:
@@ -114,11 +114,11 @@ async def test_cancelling_it(tmp_path: Path, autojump_clock: object) -> None:
     async with visiting(tmp_path) as ann:
         queue_id = await waits(ann, "a@x.example", "b@x.example")
         await ann.get(f"/admin/outbox/{queue_id}")
-        assert ann.has("It is not sent to those of the 2 recipients who have not got it yet")
+        assert ann.has("Those of the 2 recipients who have not got it yet get nothing")
         await ann.follow(await ann.post(f"/admin/outbox/{queue_id}/cancel"))
         assert ann.has("The message is cancelled. No one gets it.") and ann.has("It was cancelled.")
         await ann.follow(await ann.post(f"/admin/outbox/{queue_id}/cancel"))
-        assert ann.has("Nothing was changed")
+        assert ann.has("Nothing is changed")
 
 
 async def test_what_a_deferred_message_says(tmp_path: Path, autojump_clock: object) -> None:
@@ -140,7 +140,9 @@ async def test_paused_it_leads_to_its_account(tmp_path: Path, autojump_clock: ob
         assert ann.has("Sending is paused.") and "accounts/shop" in ann.page and "PUT /v1" not in ann.page
 
 
-@pytest.mark.parametrize(("choice", "says"), [("resend", "is sent again"), ("hold", "waits"), ("fail", "as failed")])
+@pytest.mark.parametrize(
+    ("choice", "says"), [("resend", "the engine sends it again"), ("hold", "waits"), ("fail", "as failed")]
+)
 async def test_what_to_do_about_a_doubt_beforehand(
     tmp_path: Path, autojump_clock: object, choice: str, says: str
 ) -> None:

@@ -120,7 +120,7 @@ async def test_a_session_ends_after_twelve_idle_hours(tmp_path: Path, autojump_c
         assert (await ann.get("/admin", hx_request="true")).status == 200
         await trio.sleep(120)
         renewed = await ann.get("/admin", hx_request="true")
-        assert (renewed.status, renewed.headers["hx-redirect"]) == (401, "admin/sign-in")
+        assert renewed.status == 401 and not {"hx-redirect", "location"} & renewed.headers.keys()
         assert (await ann.get("/admin")).status == 303
 
 
@@ -249,7 +249,7 @@ async def test_a_reader_only_looks(tmp_path: Path, autojump_clock: object) -> No
         operator = await ann.also("otto", "operator")
         await operator.get("/admin")
         await operator.follow(await operator.post("/admin/resume", queue="submit"))
-        assert operator.has("Messages are being sent again.")
+        assert operator.has("The engine sends messages again.")
         assert entries(ann.engine)[0] == ("person:otto", "settings.queue", "submit *")
 
 
@@ -274,7 +274,10 @@ async def test_nobody_sees_anything_without_a_session(
     async with visiting(tmp_path, signed_in=False) as nobody:
         nobody.cookies = {"mailbox-engine-session": "0" * 64, "__Host-mailbox-engine-session": ""}
         answer = await nobody._ask(declared.method, re.sub(r"\{\w+\}", "x", declared.path), b"a=b", {})
-        assert answer.status == 303 and "sign-in" in answer.headers["location"]
+        if declared.method == "POST" and declared.path != "/admin/sign-out":
+            assert answer.status == 401 and nobody.has("Your session has ended") and nobody.has("Nothing was done")
+        else:
+            assert answer.status == 303 and "sign-in" in answer.headers["location"]
 
 
 async def test_the_headers_of_pages_files_and_errors(tmp_path: Path, autojump_clock: object) -> None:
@@ -309,6 +312,7 @@ async def test_hostile_names_are_text(tmp_path: Path, autojump_clock: object) ->
         assert "<img" not in ann.page
         (name,) = re.findall('<b>(<bdi class="name"[^<]*<.bdi>)</b>', ann.page)
         assert "…" in name
+        assert not re.search("[\u202a-\u202e\u2066-\u2069]", ann.page)
         other = await ann.also(HOSTILE[:100])
         await other.get("/admin/settings/sessions", user_agent=HOSTILE)
         assert "<img" not in other.page and other.has("gnp.exe")

@@ -40,7 +40,7 @@ async def test_the_last_owner_stays(tmp_path: Path, autojump_clock: object) -> N
         await ann.get("/admin/settings/people")
         assert (await ann.post("/admin/settings/people/1/role", role="reader")).status == 422
         assert (await ann.post("/admin/settings/people/1/remove")).status == 422
-        assert ann.has("Someone must be left who is an owner")
+        assert ann.has("At least one person must stay an owner")
         assert people.owners(ann.engine.context.store.reader) == 1
 
 

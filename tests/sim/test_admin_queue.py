@@ -34,7 +34,7 @@ async def test_a_queue_is_paused_fills_and_is_resumed(tmp_path: Path, autojump_c
         await ann.get(PATH)
         assert ann.has("The message that waits longest became due") and told["oldest"] in ann.page
         await ann.follow(await ann.post(f"{PATH}/submit/resume"))
-        assert ann.has("Messages are being sent again.")
+        assert ann.has("The engine sends messages again.")
         await trio.sleep(60)
         assert (await caller.ask("GET", "/v1/settings/queue/submit")).json["oldest"] is None
 

@@ -143,3 +143,21 @@ async def test_the_oldest_make_room(tmp_path: Path, autojump_clock: object) -> N
         post.deliver(envelope, b"x" * 900)
         assert len(post.caught) == 1
         await trio.lowlevel.checkpoint()
+
+
+async def test_all_of_it_is_removed_after_a_question(tmp_path: Path, autojump_clock: object) -> None:
+    async with visiting(tmp_path) as bob:
+        for subject in ("One", "Two"):
+            await send(bob, subject=subject)
+        await bob.get(PATH)
+        assert not bob.has("Empty …")
+        assert (await bob.post(f"{PATH}/empty")).status == 403 and len(bob.engine.sandbox.caught) == 2
+        oscar = await bob.also("oscar", "operator")
+        await oscar.get(PATH)
+        assert oscar.has("All 2 caught messages go, for good.")
+        await oscar.follow(await oscar.post(f"{PATH}/empty"))
+        assert oscar.has("2 messages are removed.") and oscar.has("Nothing caught yet")
+        assert not bob.engine.sandbox.caught
+        await send(bob, subject="Three")
+        await oscar.get(PATH)
+        assert oscar.has("Three") and not oscar.has("One")

@@ -152,7 +152,7 @@ async def test_what_is_no_draft(simulation: Simulation, autojump_clock: trio.tes
     async with changing(simulation, count=1) as mail:
         id = await mail.id_of(1)
         answer = await mail.answer("POST", f"message/{id}/submit", {})
-        assert (answer.status, answer.json["code"]) == (400, "NotDraft")
+        assert (answer.status, answer.json["code"]) == (400, "MessageNotDraft")
         answer = await mail.answer("POST", f"message/{id[:-1]}9/submit", {})
         assert (answer.status, answer.json["code"]) == (404, "MessageNotFound")
         empty = await mail.ask("POST", "message", {"path": "INBOX", "flags": ["\\Draft"], "subject": "x"})

@@ -212,6 +212,10 @@ async def test_an_account_that_is_there_is_connected_again(simulation: Simulatio
         await person.go(await person.link(account="acme"))
         assert person.page.forms[0][1]["name"] == "Ann A."
         await person.submit()
+        assert "<details>" in person.body
+        await person.go(await person.link(account="acme", skipServerSettings=False))
+        await person.submit()
+        assert "<details open>" in person.body
         shown = person.page.forms[0][1]
         assert (shown["imap.host"], shown["imap.port"], shown["imap.user"]) == ("10.0.0.5", "1143", "ann")
         simulation.world.sandbox = engine.sandbox

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import trio.testing
 from asking import Caller
 from simulation import Engine, Simulation
 
+from engine.api import submit
 from engine.errors import Problem
+from engine.handlebars.steps import Steps
 from engine.model.message_states import State
 from engine.schema.submit import MergeEntry, NamedAddress, Submit
 from engine.store import messages
@@ -249,6 +252,84 @@ async def test_texts_are_rendered_for_each(simulation: Simulation, autojump_cloc
             assert read["Subject"] == f"For <{n}>"
             assert f"<p>u{n}@sandbox.example <a" in html
             assert read["List-Unsubscribe"].strip("<>") in html.replace("&amp;", "&").replace("&#x3D;", "=")
+
+
+async def test_heavy_texts_share_what_a_request_may_take(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submit, "merge_steps", lambda entries: Steps(15_000 * entries))
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        turns = (20_000, 20_000, 10, 20_000)
+        entries = [{**each, "params": {"l": [0] * n}} for each, n in zip(to(4), turns, strict=True)]
+        answer = await caller.ask("POST", SUBMIT, {"mailMerge": entries, "text": "{{#each params.l}}{{/each}}"})
+        results = answer.json["mailMerge"]
+        assert [each["success"] for each in results] == [True, False, True, False]
+        assert (results[1]["statusCode"], results[1]["code"]) == (422, "SubmitFail")
+        assert "too much work" in results[1]["error"]
+
+
+async def test_a_recipient_may_be_given_as_text(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        entries = [{"to": "a@sandbox.example"}, {"to": "Bea Ü <b@sandbox.example>"}]
+        results = (await caller.ask("POST", SUBMIT, {"mailMerge": entries, "text": "Hi"})).json["mailMerge"]
+        named = {"name": "Bea Ü", "address": "b@sandbox.example"}
+        assert [each["to"] for each in results] == [{"address": "a@sandbox.example"}, named]
+        refused = await caller.ask("POST", SUBMIT, {"mailMerge": [{"to": "a@x.example, b@x.example"}], "text": "Hi"})
+        assert (refused.status, refused.json["fields"][0]["path"]) == (400, "mailMerge[0].to")
+
+
+async def test_other_tasks_run_between_long_texts(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        account, turns, ended = engine.context.registry.get("acme"), 0, trio.Event()
+        assert account is not None
+        entries = tuple(MergeEntry(to=each) for each in _named(10))
+
+        async def render(entry: MergeEntry, variables: dict[str, str]) -> Submit:
+            return Submit(text=f"{entry.to.address}\n" + "x\n" * 30_000)
+
+        async def count() -> None:
+            nonlocal turns
+            while not ended.is_set():
+                turns += 1
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count)
+            await prepare_merge(
+                engine.context.submissions, account, Submit(mail_merge=entries), Terms(now=0.0, send_at=0.0),
+                render=render,
+            )  # fmt: skip
+            ended.set()
+        assert turns >= len(entries) // 2
+
+
+async def test_long_texts_are_tracked_in_a_thread(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with simulation.running() as engine:
+        await engine.register("acme")
+        caller = await Caller.of(engine)
+        await engine.context.settings.update(service_url="https://mail.example.com")
+        world, jobs = engine.context.world, []
+        in_thread = world.in_thread
+
+        async def noted(job: Callable[..., Any], *arguments: Any) -> Any:
+            jobs.append(job.__name__)
+            return await in_thread(job, *arguments)
+
+        monkeypatch.setattr(world, "in_thread", noted)
+        body = {"mailMerge": to(2), "html": "<p>x</p>" * 20_000, "trackingEnabled": True}
+        answer = await caller.ask("POST", SUBMIT, body)
+        assert answer.status == 200, answer.json
+        assert jobs.count("put_into") == 2
+        assert {"draft_of", "with_text", "content_of"} <= {*jobs}
 
 
 async def test_html_that_all_share_is_tracked_for_each(

@@ -219,6 +219,19 @@ async def test_a_change_whose_answer_is_lost(simulation: Simulation, autojump_cl
         assert mail.told() == [("messageDeleted", "INBOX", 2, "api"), ("messageNew", "Trash", 1, "api")]
 
 
+async def test_what_is_still_listed_after_its_removal_is_told_as_the_requests(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with changing(simulation, frozenset({"ESEARCH", "QRESYNC", "CONDSTORE"})) as mail:
+        id = await mail.id_of(2)
+        mail.engine.sandbox.faults.imap_rewrite = lambda response: response.replace(b"* SEARCH\r\n", b"* SEARCH 2\r\n")
+        answer = await mail.ask("DELETE", f"message/{id}?force=true")
+        mail.engine.sandbox.faults.imap_rewrite = None
+        assert (answer, mail.uids()) == ({"deleted": False}, [1, 3])
+        await mail.rounds()
+        assert mail.told() == [("messageDeleted", "INBOX", 2, "api")]
+
+
 async def test_reading_while_disconnected(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     async with changing(simulation) as mail:
         account = mail.engine.context.registry.get("acme")

@@ -204,7 +204,8 @@ async def test_texts_are_asked_for_together_with_all_else_where_the_server_bears
 
 async def test_html_for_a_web_page(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
     picture = f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
-    safe = f'<p>Grüße <img src="{picture}"><img src="http://t.example/spy.gif"></p>'
+    kept = f'<p>Grüße <img src="{picture}"><img src="http://t.example/spy.gif"></p>'
+    safe = f'<div style="overflow: auto;">{kept}</div>'
     async with with_mail(simulation, LETTER) as mail:
         text = (await mail.read("?webSafeHtml=true"))["text"]
         assert (text["html"], text["plain"], text["webSafe"]) == (safe, "Grüße und mehr", True)
@@ -212,7 +213,7 @@ async def test_html_for_a_web_page(simulation: Simulation, autojump_clock: trio.
         embedded = (await mail.read("?textType=html&embedAttachedImages=true"))["text"]
         assert embedded["html"] == HTML.replace("cid:pic@x", picture)
         dropped = (await mail.read("?textType=html&preProcessHtml=true&remoteImages=drop"))["text"]["html"]
-        assert dropped == '<p>Grüße <img src="cid:pic@x"><img></p>'
+        assert dropped == '<div style="overflow: auto;"><p>Grüße <img src="cid:pic@x"><img></p></div>'
         proxied = (await mail.read("?textType=html&preProcessHtml=true&imageProxy=https://p.example/"))["text"]["html"]
         assert 'src="https://p.example/http%3A%2F%2Ft.example%2Fspy.gif"' in proxied
 
@@ -228,6 +229,29 @@ async def test_it_is_read_only_where_that_is_said(
         assert folder(mail.engine).messages[0].flags == {"\\Seen"}
         event = await mail.engine.event("acme", "messageUpdated")
         assert event["data"]["changes"]["flags"]["added"] == ["\\Seen"]
+
+
+async def test_a_message_is_read_over_the_session_that_has_its_folder_open(
+    simulation: Simulation, autojump_clock: trio.testing.MockClock
+) -> None:
+    opened: list[str] = []
+
+    def script(_: str, name: str, line: str) -> None:
+        if name in ("SELECT", "EXAMINE"):
+            opened.append(line)
+
+    async with with_mail(simulation, LETTER) as mail:
+        folder(mail.engine, "Sent").add(LETTER, mail.engine.context.world.now())
+        async with trio.open_nursery() as nursery:
+            for path in ("INBOX", "Sent"):
+                nursery.start_soon(mail.ask, f"messages?path={path}")
+        sent = (await mail.ask("messages?path=Sent")).json["messages"][0]["id"]
+        await mail.read()
+        mail.engine.sandbox.faults.imap_script = script
+        for _ in range(3):
+            await mail.read()
+            assert (await mail.ask(f"message/{sent}")).status == 200
+        assert opened == []
 
 
 async def test_files(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:

@@ -417,6 +417,25 @@ async def test_token_requests_go_through_the_proxy_of_their_account(
                 await put_settings(engine, proxyUrl=TWO, proxyEnabled=True)
 
 
+async def test_token_requests_leave_from_the_address_of_their_account(
+    simulation: Simulation, autojump_clock: object
+) -> None:
+    addresses = [f"198.51.100.{each}" for each in range(1, 9)]
+    async with ProxiedWorld(simulation) as world, simulation.running() as engine:
+        await sign_in_through(engine, "")
+        await trio.sleep(1300)
+        assert {local for _, local in world.dialled} == {""}
+        await put_settings(engine, localAddresses=addresses, imapStrategy="dedicated", smtpStrategy="random")
+        world.dialled.clear()
+        await trio.sleep(4000)
+        (local,) = {local for _, local in world.dialled}
+        assert local in addresses, "one of its own"
+        await change(engine, localAddress="198.51.100.5")
+        world.dialled.clear()
+        await trio.sleep(1300)
+        assert {local for _, local in world.dialled} == {"198.51.100.5"}
+
+
 async def test_another_way_to_the_provider_ends_the_wait_for_a_token(
     simulation: Simulation, autojump_clock: object
 ) -> None:

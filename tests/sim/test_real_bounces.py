@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio.testing
 from simulation import Engine, Simulation
+
+from engine.store import suppressions
 
 MAILS = Path(__file__).parents[1] / "data" / "bounces"
 Told = set[tuple[str, str]]
@@ -23,6 +26,7 @@ def expected() -> dict[str, Told]:
 
 async def read(engine: Engine) -> dict[str, list[dict[str, Any]]]:
     """The events about each of the mails, in the order in which they are told."""
+    await engine.context.settings.update(suppress_bounces="account", suppress_complaints="account")
     await engine.register("acme")
     folder = engine.sandbox.account("acme@sandbox.example").folder("INBOX")
     names = {}
@@ -41,7 +45,11 @@ async def read(engine: Engine) -> dict[str, list[dict[str, Any]]]:
 @pytest.fixture
 async def told(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> dict[str, list[dict[str, Any]]]:
     async with Simulation(tmp_path / "data", 4711).running() as engine:
-        return await read(engine)
+        told = await read(engine)
+        now = engine.context.world.now()
+        _, suppressed = suppressions.entries(engine.context.store.reader, "acme", now, 0, 10_000)
+        told["suppressed"] = [msgspec.to_builtins(each) for each in suppressed]
+        return told
 
 
 def outcome(events: list[dict[str, Any]]) -> Told:
@@ -51,6 +59,20 @@ def outcome(events: list[dict[str, Any]]) -> Told:
 
 
 async def test_real_mail(told: dict[str, list[dict[str, Any]]]) -> None:
+    suppressed = told.pop("suppressed")
+    each_event = [each for events in told.values() for each in events]
+    bounced = [each["data"] for each in each_event if each["event"] == "messageBounce"]
+    by_kind: dict[str, set[str]] = {"hard": set(), "soft": set()}
+    for each in bounced:
+        original = each.get("originalRecipient", "")
+        by_kind[each["bounceType"]].add((original if "@" in original else each["recipient"]).lower())
+    hard = {each for each in by_kind["hard"] if all(each.partition("@"))}
+    assert {each["recipient"].lower() for each in suppressed if each["reason"] == "hard-bounce"} == hard
+    assert len(hard) > 100
+    assert len(by_kind["soft"] - hard) > 10
+    numbers = {each["seq"]: each["event"] for each in each_event}
+    assert {numbers[each["evidence"]] for each in suppressed} == {"messageBounce", "messageComplaint"}
+
     wanted = expected()
     assert set(wanted) | {name for name in told if name.startswith(("arf-", "rfc3834-"))} == set(told)
     wrong = {name: (outcome(told[name]), wanted[name]) for name in wanted if outcome(told[name]) != wanted[name]}

@@ -121,6 +121,13 @@ async def test_another_endpoint(tmp_path: Path, autojump_clock: object) -> None:
         assert ann.has("gnp.exe") and "<img" not in ann.page
         wrong = await ann.post(f"{PATH}/{name}", [*changed.items(), ("filter", "!a.b")])
         assert wrong.status == 422 and ann.has("holds a part that is always null")
+        assert ann.has("New secret …")
+        (before,) = service.get(name).record.secrets
+        renewed = await ann.post(f"{PATH}/{name}/secret", x="y")
+        (secret,) = service.get(name).record.secrets
+        assert renewed.status == 200 and secret in ann.page and secret != before and before not in ann.page
+        await ann.get(f"{PATH}/{name}")
+        assert secret not in ann.page
         await ann.follow(await ann.post(f"{PATH}/{name}/remove", x="y"))
         assert ann.has("The endpoint is removed.") and service.get(name) is None
 
@@ -158,7 +165,7 @@ async def test_parked_events_are_posted_again_or_dropped(tmp_path: Path, autojum
         await ann.follow(await ann.post(f"{PATH}/{name}/parked", action="skip", seq=one))
         assert ann.has("One event is dropped.") and stored.parked_count(reader, name) == before - 1
         await ann.follow(await ann.post(f"{PATH}/{name}/parked", action="retry"))
-        assert ann.has("posted again.")
+        assert ann.has("The engine posts")
         await ann.get(f"{PATH}/{name}")
         await ann.follow(await ann.post(f"{PATH}/{name}/parked", action="skip"))
         assert stored.parked_count(reader, name) == 0
@@ -186,7 +193,7 @@ async def test_a_reader_only_looks(tmp_path: Path, autojump_clock: object) -> No
             "",
             "/secret",
             "/new",
-            *(f"/{name}/{each}" for each in ("test", "try", "parked", "replay", "remove")),
+            *(f"/{name}/{each}" for each in ("test", "try", "parked", "replay", "remove", "secret")),
         ):
             assert (await bob.post(PATH + path, url=NOWHERE)).status == 403
         assert ann.engine.context.webhooks.get(name) is not None

@@ -73,6 +73,7 @@ SHARED = {
     "mail_events",
     "merge_results",
     "submit_answers",
+    "command_headers",
     "delivery_reports",
     "recipient_events",
     "account_condition",

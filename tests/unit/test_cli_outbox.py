@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import base64
 import contextlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine import cli
 from engine.store import database, folder_metadata
+from engine.store.vault import Vault
+from engine.world import World
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -101,6 +105,22 @@ def test_backup_says_what_it_made(queue: Path, tmp_path: Path, capsys: pytest.Ca
     out, err = capsys.readouterr()
     assert out.startswith(f"{tmp_path / 'copy'}: 4 messages, 3 of them unsent, 0 events, 0.")
     assert err == "there is no key yet, so the copy has none\n"
+
+
+def test_a_backup_without_the_key_of_the_passwords_says_so(
+    queue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = bytes(range(32))
+    value = Vault(key, World()).seal("", "setting.serviceSecret", '"secret"')
+    with contextlib.closing(database.open_writer(queue)) as db:
+        db.execute("INSERT INTO setting VALUES ('serviceSecret', ?)", (msgspec.json.encode({"sealed": value}),))
+    assert cli.main(["backup", "copy"]) == 0
+    assert f"the key of the passwords is not in {queue / 'key'}, so the copy has none" in capsys.readouterr().err
+    (tmp_path / "elsewhere").write_bytes(base64.b64encode(key))
+    (tmp_path / "elsewhere").chmod(0o600)
+    monkeypatch.setenv("ENGINE_STORE__KEY_FILE", str(tmp_path / "elsewhere"))
+    assert cli.main(["backup", "with"]) == 0
+    assert "key" not in capsys.readouterr().err and base64.b64decode((tmp_path / "with" / "key").read_bytes()) == key
 
 
 @pytest.mark.parametrize("command", [["backup"], ["outbox", "list"], ["outbox", "release"]], ids=" ".join)

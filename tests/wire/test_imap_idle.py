@@ -8,6 +8,7 @@ from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.imap.connection import ANSWER_SECONDS, GO_AHEAD_SECONDS
 from engine.imap.responses import Exists, Expunge, Fetch, Vanished
 from engine.imap.session import POLL_SECONDS, ImapSession
+from engine.imap.wake import Wake
 
 
 async def selected(server, capabilities: bytes = b"IDLE") -> None:
@@ -44,7 +45,7 @@ async def test_news_end_it(line, news, bytewise, autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         start = trio.current_time()
-        assert await session.idle(trio.Event(), 1000) == [news]
+        assert await session.idle(Wake(), 1000) == [news]
         assert trio.current_time() - start == 500
         assert session.usable
         await session.close()
@@ -61,7 +62,7 @@ async def test_nothing_said_around_it_is_lost(autojump_clock):
 
     async with Scripted(script) as scripted:
         session = await connect(scripted)
-        assert await session.idle(trio.Event(), 1000) == [
+        assert await session.idle(Wake(), 1000) == [
             Exists(2),
             Exists(3),
             Expunge(1),
@@ -84,7 +85,7 @@ async def test_keepalives_do_not_end_it(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         start = trio.current_time()
-        assert await session.idle(trio.Event(), 1000) == []
+        assert await session.idle(Wake(), 1000) == []
         assert trio.current_time() - start == 1000
         await session.close()
 
@@ -99,7 +100,7 @@ async def test_wake_ends_it(autojump_clock):
 
     async with Scripted(script) as scripted:
         session = await connect(scripted)
-        wake = trio.Event()
+        wake = Wake()
         start = trio.current_time()
 
         async def waker():
@@ -122,7 +123,7 @@ async def test_a_wake_already_set_says_nothing_to_the_server(autojump_clock):
 
     async with Scripted(script) as scripted:
         session = await connect(scripted)
-        wake = trio.Event()
+        wake = Wake()
         wake.set()
         assert await session.idle(wake, 1000) == []
         await session.noop()
@@ -141,7 +142,7 @@ async def test_again_and_again(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         for number in range(2, 50):
-            assert await session.idle(trio.Event(), 1000) == [Exists(number)]
+            assert await session.idle(Wake(), 1000) == [Exists(number)]
         await session.close()
 
 
@@ -160,7 +161,7 @@ async def test_restart_while_idling(said, autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         with pytest.raises(NetworkError, match="going down" if said else "closed") as caught:
-            await session.idle(trio.Event(), 1000)
+            await session.idle(Wake(), 1000)
         assert caught.value.kind is NetworkKind.CLOSED
         assert not session.usable
         await session.close()
@@ -181,7 +182,7 @@ async def test_reset_while_idling(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         with pytest.raises(NetworkError) as caught:
-            await session.idle(trio.Event(), 1000)
+            await session.idle(Wake(), 1000)
         assert (caught.value.kind, caught.value.code) == (NetworkKind.CLOSED, "ECONNRESET")
         assert not session.usable
         await session.close()
@@ -199,7 +200,7 @@ async def test_bye_without_closing(idles, autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         with pytest.raises(NetworkError, match="idle for too long"):
-            await session.idle(trio.Event(), 1000)
+            await session.idle(Wake(), 1000)
         await session.close()
 
 
@@ -212,7 +213,7 @@ async def test_bye_in_answer_to_done(autojump_clock):
 
     async with Scripted(script) as scripted:
         session = await connect(scripted)
-        assert await session.idle(trio.Event(), 100) == []
+        assert await session.idle(Wake(), 100) == []
         assert not session.usable
         await session.close()
 
@@ -225,7 +226,7 @@ async def test_news_before_a_bye_are_returned(autojump_clock):
 
     async with Scripted(script) as scripted:
         session = await connect(scripted)
-        assert await session.idle(trio.Event(), 100) == [Exists(2)]
+        assert await session.idle(Wake(), 100) == [Exists(2)]
         assert not session.usable
         await session.close()
 
@@ -244,7 +245,7 @@ async def test_a_server_that_does_not_answer(begins, autojump_clock):
         session = await connect(scripted)
         start = trio.current_time()
         with pytest.raises(NetworkError) as caught:
-            await session.idle(trio.Event(), 1000)
+            await session.idle(Wake(), 1000)
         assert caught.value.kind is NetworkKind.TIMEOUT
         assert trio.current_time() - start == (1000 + ANSWER_SECONDS if begins else 2 * GO_AHEAD_SECONDS)
         await session.close()
@@ -265,7 +266,7 @@ async def test_a_flood_ends_in_an_error(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         with pytest.raises(ProtocolError):
-            await session.idle(trio.Event(), 10_000_000)
+            await session.idle(Wake(), 10_000_000)
         await session.close()
 
 
@@ -278,7 +279,7 @@ async def test_cancelled_while_idling(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         with trio.move_on_after(5) as scope:
-            await session.idle(trio.Event(), 1000)
+            await session.idle(Wake(), 1000)
         assert scope.cancelled_caught
         assert not session.usable
         await session.close()
@@ -298,9 +299,9 @@ async def test_polling(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         start = trio.current_time()
-        assert await session.idle(trio.Event(), 1000) == [Exists(2)]
+        assert await session.idle(Wake(), 1000) == [Exists(2)]
         assert trio.current_time() - start == 2 * POLL_SECONDS
-        assert await session.idle(trio.Event(), 30) == []
+        assert await session.idle(Wake(), 30) == []
         assert trio.current_time() - start == 2 * POLL_SECONDS + 30
         await session.close()
 
@@ -317,7 +318,7 @@ async def test_polling_sees_what_comes_unasked_at_once(autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         start = trio.current_time()
-        assert await session.idle(trio.Event(), 1000) == [Exists(2)]
+        assert await session.idle(Wake(), 1000) == [Exists(2)]
         assert trio.current_time() - start == 20
         await session.close()
 
@@ -333,7 +334,7 @@ async def test_polling_sees_the_server_leave(said, autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         with pytest.raises(NetworkError, match="shutting down" if said else "closed"):
-            await session.idle(trio.Event(), 1000)
+            await session.idle(Wake(), 1000)
         await session.close()
 
 
@@ -344,7 +345,7 @@ async def test_polling_is_woken(autojump_clock):
 
     async with Scripted(script) as scripted:
         session = await connect(scripted)
-        wake = trio.Event()
+        wake = Wake()
         start = trio.current_time()
 
         async def waker():
@@ -374,8 +375,8 @@ async def test_idle_that_does_not_work_becomes_polling(reply, autojump_clock):
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         start = trio.current_time()
-        assert await session.idle(trio.Event(), 1000) == [Exists(2)]
-        assert await session.idle(trio.Event(), 1000) == [Exists(3)]
+        assert await session.idle(Wake(), 1000) == [Exists(2)]
+        assert await session.idle(Wake(), 1000) == [Exists(3)]
         assert trio.current_time() - start == 2 * POLL_SECONDS
         await session.close()
 
@@ -398,7 +399,7 @@ async def test_a_heartbeat_asks_only_where_the_server_says_nothing(autojump_cloc
 
     async with Scripted(script) as scripted:
         session = await connect(scripted)
-        assert await session.idle(trio.Event(), 1000, 90) == [Exists(2)]
+        assert await session.idle(Wake(), 1000, 90) == [Exists(2)]
         assert session.quiet == 0
         await session.close()
 
@@ -416,7 +417,7 @@ async def test_a_slow_answer_to_a_heartbeat_is_no_silence(autojump_clock):
 
     async with Scripted(script) as scripted:
         session = await connect(scripted)
-        assert await session.idle(trio.Event(), 1000, 90) == [Exists(2), Exists(3), Exists(4)]
+        assert await session.idle(Wake(), 1000, 90) == [Exists(2), Exists(3), Exists(4)]
         await session.close()
 
 
@@ -437,6 +438,6 @@ async def test_how_long_a_line_was_quiet_before_it_died(closes, capabilities, au
     async with Scripted(script) as scripted:
         session = await connect(scripted)
         with pytest.raises(NetworkError):
-            await session.idle(trio.Event(), 1000, 50)
+            await session.idle(Wake(), 1000, 50)
         assert session.quiet == (35 if closes else 50)
         await session.close()

@@ -13,6 +13,7 @@ from engine.imap.connection import GO_AHEAD_SECONDS
 from engine.imap.refusals import SERVERS, Refusals, steady
 from engine.imap.responses import Exists
 from engine.imap.session import POLL_SECONDS, Appended, CommandRefused, ImapSession
+from engine.imap.wake import Wake
 
 REFUSALS = [b"NO not here", b"BAD Unknown command", b"BAD"]
 MESSAGE = [b"Subject: x\r\n\r\nbody\r\n"]
@@ -302,7 +303,7 @@ async def test_a_server_that_does_not_begin_to_idle_is_asked_for_news(ending, au
             session = await scripted.connect(refusals=refusals)
             await session.select("INBOX")
             start = trio.current_time()
-            assert await session.idle(trio.Event(), 1000) == [Exists(4)]
+            assert await session.idle(Wake(), 1000) == [Exists(4)]
             assert trio.current_time() - start == pytest.approx(seconds)
             await session.close()
 
@@ -319,7 +320,7 @@ async def test_a_connection_that_ends_while_idling_says_nothing_of_idle(autojump
             session = await scripted.connect(refusals=refusals)
             await session.select("INBOX")
             with pytest.raises(NetworkError):
-                await session.idle(trio.Event(), 1000)
+                await session.idle(Wake(), 1000)
             assert "IDLE" in session.capabilities
             await session.close()
 

@@ -8,6 +8,7 @@ from engine.errors import NetworkError, NetworkKind, ProtocolError
 from engine.imap import limits
 from engine.imap.responses import Exists, Expunge
 from engine.imap.session import COMMAND_SECONDS, LOGOUT_SECONDS, Appended, CommandRefused, Selected
+from engine.imap.wake import Wake
 from engine.transcript import Trace
 
 
@@ -330,7 +331,7 @@ async def test_what_comes_unasked_is_kept(autojump_clock):
         await session.noop()
         await session.list_mailboxes()
         assert session.pending == (Exists(2), Expunge(1), Exists(5))
-        assert await session.idle(trio.Event(), 1000) == [Exists(2), Expunge(1), Exists(5)]
+        assert await session.idle(Wake(), 1000) == [Exists(2), Expunge(1), Exists(5)]
         assert session.pending == ()
         await session.close()
 

@@ -8,6 +8,7 @@ from imap_script import Scripted
 
 from engine.errors import NetworkError, NetworkKind
 from engine.imap.responses import Exists
+from engine.imap.wake import Wake
 
 HELLO = b"* PREAUTH [CAPABILITY IMAP4rev1 LITERAL+] hello\r\n"
 
@@ -140,14 +141,14 @@ async def test_at_rest_news_is_kept_and_the_end_is_noticed(autojump_clock):
 
     async with Scripted(script) as scripted:
         session = await scripted.connect()
-        await session.rest(trio.Event(), trio.current_time() + 6)
+        await session.rest(Wake(), trio.current_time() + 6)
         assert session.pending == (Exists(4),)
-        woken = trio.Event()
+        woken = Wake()
         woken.set()
         await session.rest(woken, math.inf)
         assert session.usable
         with pytest.raises(NetworkError, match="idle for too long"):
-            await session.rest(trio.Event(), math.inf)
+            await session.rest(Wake(), math.inf)
         assert trio.current_time() == 10
         assert not session.usable
         await session.close()

@@ -6,7 +6,7 @@ from quart import Response
 
 from engine.api import sandbox as api
 from engine.errors import Problem
-from engine.web.page import Menu, page
+from engine.web.page import Menu, action, page
 from engine.web.roles import Role
 from engine.web.visit import Visit
 
@@ -24,3 +24,10 @@ async def sandbox(visit: Visit) -> Response:
             raise
         return visit.show(listed=None)
     return visit.show(listed=listed)
+
+
+@action(PATH + "/empty", role=Role.OPERATOR)
+async def empty(visit: Visit) -> Response:
+    """Remove all of it."""
+    removed = await visit.ask(api.remove)
+    return visit.to(PATH, say="sandbox.emptied", count=removed.deleted)

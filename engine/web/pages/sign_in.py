@@ -75,6 +75,7 @@ def shown(visit: Visit, refused: Refused | None = None) -> Response:
     return visit.show(
         status=200 if refused is None else 422,
         wrong=wrong,
+        ended=not visit.asked.cookies.keys().isdisjoint((COOKIE, SECURE_COOKIE)),
         name=visit.form.get("name", ""),
         asks_code=refused is not None and refused.reason in ("sign_in.code_needed", "sign_in.wrong_code"),
         next=visit.form.get("next", visit.query.get("next", "")),

@@ -27,6 +27,7 @@ from engine.web.webhook_fields import (
     of_form,
     same_lines,
 )
+from engine.webhooks import signing
 
 NEW = "new"
 DEFAULT = "default"
@@ -111,6 +112,14 @@ async def replay(visit: Visit, webhook: str) -> Response:
     other = visit.form.get("url", "").strip()
     begun = await visit.ask(api.replay, webhook, body=body | ({"url": other} if other else {}))
     return visit.to(PATH + "/{}", begun.id, say="webhook.replaying")
+
+
+@action(PATH + "/{webhook}/secret", role=Role.OWNER)
+async def renew_secret(visit: Visit, webhook: str) -> Response:
+    """Replace the secrets that sign by a new one, and show it once."""
+    made = signing.secret_of(visit.context.world.token_bytes(signing.KEY_BYTES))
+    await visit.ask(api.update, webhook, body={"secrets": [made]})
+    return await _shown(visit, webhook, secret=made)
 
 
 @action(PATH + "/{webhook}/remove", role=Role.OPERATOR)

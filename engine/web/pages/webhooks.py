@@ -12,7 +12,7 @@ from engine.errors import Problem
 from engine.web.page import Menu, action, page
 from engine.web.roles import Role
 from engine.web.visit import Visit
-from engine.web.webhook_fields import chosen_events, event_groups, fault, headers_of, lines_of, same_lines
+from engine.web.webhook_fields import ALL, chosen_events, event_groups, fault, headers_of, lines_of, same_lines
 
 PATH = "/admin/settings/webhooks"
 PARKED = 5
@@ -68,7 +68,9 @@ async def overview(
         "events": fault(errors, "webhookEvents"),
         "headers": fault(errors, "webhooksCustomHeaders"),
     }
-    events = chosen_events(visit) if errors else list(values.webhook_events or ())
+    # The first URL gets all events, unless told otherwise.
+    is_first = not values.webhooks and not values.webhook_events
+    events = chosen_events(visit) if errors else [ALL] if is_first else list(values.webhook_events or ())
     return visit.show(
         status=422 if errors else 200,
         here=PATH,
@@ -79,7 +81,7 @@ async def overview(
         others=[each for each in listed.webhooks if each.id != "default"],
         listed=listed,
         url=form.get("webhooks", "") if errors else values.webhooks or "",
-        enabled=form.get("enabled") == "on" if errors else values.webhooks_enabled is True,
+        enabled=form.get("enabled") == "on" if errors else values.webhooks_enabled is True or is_first,
         events=events,
         groups=event_groups(events),
         headers=form.get("headers", "") if errors else lines_of(values.webhooks_custom_headers or ()),

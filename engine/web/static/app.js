@@ -2,12 +2,18 @@
 "use strict";
 (() => {
   const language = document.documentElement.lang || undefined;
-  const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+  const offset = Date.parse(document.body.dataset.now) - Date.now();
+  // The year is said where it is another one.
+  const year = (moment) => new Date(moment).getFullYear() === new Date(Date.now() + offset).getFullYear() ? undefined : "numeric";
+  const dated = (options) => {
+    const both = [undefined, "numeric"].map((year) => new Intl.DateTimeFormat(language, { year, month: "short", day: "numeric", ...options }));
+    return { format: (moment) => both[year(moment) ? 1 : 0].format(moment) };
+  };
+  const full = dated({ hour: "numeric", minute: "2-digit", second: "2-digit" });
   const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
-  const date = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
+  const date = dated({});
   const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
   const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  const offset = Date.parse(document.body.dataset.now) - Date.now();
 
   function sinceOrUntil(moment) {
     const seconds = Math.round((moment - Date.now() - offset) / 1000);
@@ -65,6 +71,42 @@
     note.hidden = false;
   }
 
+  // The session has ended: say so, lead to sign-in, and leave alone what was typed. Back with a new session, go on.
+  let over = document.body.hasAttribute("data-ended");
+  const fields = "input:not([type=hidden]), textarea, select";
+  function isTyped(each) {
+    if (each.type === "checkbox" || each.type === "radio") return each.checked !== each.defaultChecked;
+    if (each.options) return each.selectedOptions[0] !== ([...each.options].find((one) => one.defaultSelected) ?? each.options[0]);
+    return each.value !== each.defaultValue;
+  }
+  function ended() {
+    const note = document.getElementById("ended");
+    if (over || !note) return;
+    over = true;
+    if ([...document.querySelectorAll(fields)].some((each) => each.form?.method === "post" && isTyped(each))) {
+      note.querySelector("span").textContent = note.dataset.typed;
+      note.querySelector("a").target = "_blank";
+    }
+    note.hidden = false;
+    follow();
+  }
+  async function probe() {
+    let answer;
+    try {
+      answer = await fetch(document.body.dataset.probe, { headers: { "HX-Request": "true" } });
+    } catch { return; } // the engine cannot be reached: what follows asks again
+    if (answer.status === 401) ended();
+    if (!answer.ok || !over) return;
+    const token = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[name=form_token]");
+    for (const each of document.getElementsByName("form_token")) each.value = token.value;
+    over = false;
+    const note = document.getElementById("ended");
+    if (note) note.hidden = true;
+    follow();
+    renew(null);
+  }
+  document.addEventListener("htmx:response:error", (event) => { if (event.detail.ctx.response.status === 401) ended(); });
+
   let stream = null;
   function renew(topics) {
     for (const block of document.querySelectorAll("[data-live]")) {
@@ -72,10 +114,16 @@
     }
   }
   function follow() {
-    const wanted = document.querySelector("[data-live]") && !document.hidden;
+    const wanted = document.querySelector("[data-live]") && !document.hidden && !over;
     if (wanted && !stream) {
       stream = new EventSource(document.body.dataset.stream);
       stream.addEventListener("changed", (event) => renew(new Set(event.data.split(" "))));
+      stream.addEventListener("error", () => {
+        if (stream?.readyState !== EventSource.CLOSED) return; // it connects again by itself
+        stream = null;
+        probe();
+        setTimeout(follow, 10000);
+      });
     } else if (!wanted && stream) {
       stream.close();
       stream = null;
@@ -99,9 +147,13 @@
     for (const each of document.querySelectorAll("[data-chart]")) each.drawn = null;
     draw(document);
   });
-  if (document.body.dataset.stream) {
-    follow();
-    document.addEventListener("visibilitychange", () => { follow(); if (!document.hidden) renew(null); });
+  if (document.body.dataset.stream) follow();
+  if (document.body.dataset.stream || over) {
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) follow();
+      else if (over || !document.querySelector("[data-live]")) probe();
+      else { follow(); renew(null); }
+    });
   }
   // Esc closes what asks before something is done for good, and gives the focus back.
   document.addEventListener("keydown", (event) => {

@@ -21,6 +21,7 @@ from engine.oauth.authorization import (
     check_granted,
     code_of,
     identity,
+    identity_of,
 )
 from engine.oauth.expected_email import check_expected
 from engine.oauth.providers import CLOUDS, PROVIDERS
@@ -245,6 +246,31 @@ def test_microsofts_user_is_the_one_who_logs_in() -> None:
     found = identity(OUTLOOK, Tokens(access_token="a", id_token=id_token(**claims)), pending, NOW)
     assert found is not None
     assert found.user == "ann@contoso.onmicrosoft.com"
+
+
+@pytest.mark.parametrize(
+    ("authority", "claims", "good"),
+    [
+        ("", {}, False),
+        ("common", {"xms_edov": False}, False),
+        ("common", {"xms_edov": True}, True),
+        ("organizations", {"upn": "ann.s@contoso.com"}, True),
+        ("9b1c-tenant", {}, True),
+    ],
+)
+def test_microsofts_mailbox_may_have_another_address_than_its_user(
+    authority: str, claims: dict[str, Any], good: bool
+) -> None:
+    """Whoever runs a tenant can write any address into `email`: it is not taken from every one."""
+    app = msgspec.structs.replace(OUTLOOK, authority=authority)
+    claims = {"preferred_username": "ann@contoso.onmicrosoft.com", "email": "Ann.Smith@contoso.com", **claims}
+    found = identity_of(app, claims)
+    check_expected(found, "ann@contoso.onmicrosoft.com")
+    if good:
+        check_expected(found, "ann.smith@contoso.com")
+        return
+    with pytest.raises(CallbackRefused):
+        check_expected(found, "ann.smith@contoso.com")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,9 @@ async def test_a_refusal_while_the_provider_is_down_is_not_judged(at: Desk, auto
         with pytest.raises(TokenError) as caught:
             await keeper.after_refusal("imap", token.access_token)
         assert caught.value.trouble is Trouble.PASSING
-        assert await keeper.token() == token
+        assert not keeper.ready, "a login with it would be refused again"
+        with pytest.raises(TokenError):
+            await keeper.token()
     at.provider.outage = None
     await trio.sleep(31)
     assert await keeper.after_refusal("imap", token.access_token) is not None

@@ -24,13 +24,14 @@ from engine.oauth import authorization
 from engine.oauth.apps import App
 from engine.oauth.assertions import assertion, service_key
 from engine.oauth.errors import TokenError, Trouble
-from engine.oauth.http_client import AnswerLost, Wire
+from engine.oauth.http_client import AT_ONCE, AnswerLost, Wire
 from engine.oauth.providers import Endpoints
 from engine.oauth.token_requests import TokenRequests
 from engine.sandbox.oauth import Fault
 from engine.sandbox.provider import Sandbox
 
 REDIRECT = "https://mail.example.com/oauth"
+OWN = App(id="x", provider="oidc", name="x", client_id="c", endpoints=Endpoints(token="https://login.example/t"))
 
 
 def requests_of(sandbox: Sandbox, world: SeededWorld) -> TokenRequests:
@@ -340,3 +341,33 @@ async def test_what_is_no_url(url: str) -> None:
 
 def test_nothing_here_shows_a_secret() -> None:
     assert "s3cret" not in repr(APP)
+
+
+@pytest.mark.parametrize(("queued", "most"), [(True, AT_ONCE), (False, 2 * AT_ONCE)])
+async def test_requests_of_many_accounts_take_turns_at_one_server(
+    autojump_clock: trio.testing.MockClock, queued: bool, most: int
+) -> None:
+    """Each account has a way of its own; only those behind a proxy of their own have a queue of their own."""
+    under_way = peak = 0
+
+    async def dial(host: str, port: int) -> trio.abc.Stream:
+        nonlocal under_way, peak
+        under_way += 1
+        peak = max(peak, under_way)
+        await trio.sleep(1)
+        under_way -= 1
+        raise NetworkError(NetworkKind.CONNECT, "ECONNREFUSED", "connect")
+
+    world = SeededWorld(1)
+    ways = [TokenRequests(Wire(dial, dial), None, world)]
+    ways.append(ways[0].through(Wire(dial, dial), queued=queued))
+
+    async def ask(way: TokenRequests) -> None:
+        with pytest.raises(TokenError):
+            await way.refresh(OWN, "r")
+
+    async with trio.open_nursery() as nursery:
+        for way in ways:
+            for _ in range(2 * AT_ONCE):
+                nursery.start_soon(ask, way)
+    assert peak == most

@@ -6,6 +6,7 @@ import trio
 from engine import sasl
 from engine.errors import LoginRefused, NetworkError
 from engine.imap import session
+from engine.imap.wake import Wake
 from engine.sandbox.accounts import SPECIAL_USE
 from engine.transport import TlsRules
 
@@ -74,7 +75,7 @@ async def test_new_mail_is_noticed_with_and_without_idle(sandbox, log_in, autoju
 
     nursery.start_soon(deliver)
     started = trio.current_time()
-    news = await client.idle(trio.Event(), 1000)
+    news = await client.idle(Wake(), 1000)
     assert [response.count for response in news if hasattr(response, "count")][:1] == [1]
     assert trio.current_time() - started == pytest.approx(120 if without else 100)
     await client.close()
@@ -90,5 +91,5 @@ async def test_a_server_killed_while_idling(sandbox, log_in, autojump_clock, nur
 
     nursery.start_soon(cut)
     with pytest.raises(NetworkError, match="Connection closed unexpectedly"):
-        await client.idle(trio.Event(), 1000)
+        await client.idle(Wake(), 1000)
     await client.close()

@@ -7,11 +7,11 @@ import pytest
 from msgspec import UNSET
 
 from engine.errors import Problem
-from engine.handlebars.steps import Steps
+from engine.handlebars.steps import STEPS, Steps
 from engine.model.registration import Registration
 from engine.schema.submit import Render, Submit
 from engine.store.templates import Content, Stored, Summary
-from engine.submission.template import Rendering, Variables
+from engine.submission.template import Rendering, Variables, merge_steps
 from engine.world import World
 
 ACCOUNT = msgspec.convert({"account": "a", "name": "Shop", "email": "shop@x.example"}, Registration)
@@ -58,15 +58,29 @@ async def test_a_stored_template_stands_in_place_of_the_texts_and_the_format() -
 
 
 async def test_steps_are_shared_by_the_entries_of_a_request() -> None:
-    world, steps = World(), Steps(20_000)
+    world, steps = World(), Steps(25_000)
     body = Submit(text="{{#each params.n}}{{/each}}", render=Render())
     rendering = await Rendering.of(body, None, world)
     assert rendering is not None
+    await rendering.content(body, variables(), {"n": [0] * 5000}, world, steps)
+    left = steps.left
+    assert 0 < left < 20_000
     with pytest.raises(Problem) as caught:
-        for _ in range(5):
-            await rendering.content(body, variables(), {"n": [0] * 5000}, world, steps)
+        await rendering.content(body, variables(), {"n": [0] * 5000 * 5}, world, steps)
     assert caught.value.status == 422
-    assert steps.left < 0
+    assert steps.left == 0
+    await rendering.content(body, variables(), {"n": [0]}, world, steps)
+
+
+async def test_one_rendering_takes_no_more_than_its_own_steps_of_many() -> None:
+    world, steps = World(), merge_steps(1000)
+    before = steps.left
+    body = Submit(text="{{#each params.n}}{{#each ../params.n}}{{/each}}{{/each}}", render=Render())
+    rendering = await Rendering.of(body, None, world)
+    assert rendering is not None
+    with pytest.raises(Problem, match="too much work"):
+        await rendering.content(body, variables(), {"n": [0] * 1000}, world, steps)
+    assert before - steps.left == STEPS
 
 
 async def test_styles_are_put_into_tags_on_request() -> None:

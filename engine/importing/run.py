@@ -1,4 +1,4 @@
-"""Carries an import out: everything that comes is one commit, so that nothing is half done whenever it ends."""
+"""Carries out an import as one commit, so that it is never half done, whenever it ends."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from engine.store.writer import Store, Tx
 from engine.world import World
 
 
-async def look(stored: Stored, secrets: Decryption, config: Config, world: World, *, replace: bool) -> list[Item]:
-    """What an import would bring; nothing is changed, and an engine may run on the folder. Raises `ConfigError`."""
+async def dry_run(stored: Stored, secrets: Decryption, config: Config, world: World, *, replace: bool) -> list[Item]:
+    """What an import would do. Nothing is changed; an engine may be running. Raises `ConfigError`."""
     folder = Path(config.store.path)
     with _reader(folder) as db:
         to = Destination(db, _vault(db, folder, config, world), world, secrets, replace=replace)
         return await plan(stored, to, config.webhooks.endpoints)
 
 
-async def bring(stored: Stored, secrets: Decryption, config: Config, world: World, *, replace: bool) -> list[Item]:
-    """Bring over all that can come, in one commit; return what was found.
+async def run(stored: Stored, secrets: Decryption, config: Config, world: World, *, replace: bool) -> list[Item]:
+    """Import everything that can be imported, in one commit; return what was found.
 
     No engine may run on the folder. Raises `ConfigError`, also if one does, and `StorageFailed`, `StorageFull`, with
     nothing changed. Cancelled: all of it is done or nothing.
@@ -69,7 +69,7 @@ async def bring(stored: Stored, secrets: Decryption, config: Config, world: Worl
 
 @contextlib.contextmanager
 def _reader(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The journal, or an empty one in memory where there is none yet."""
+    """The journal, or an empty one in memory if there is none yet."""
     if (folder / database.FILE).exists():
         with contextlib.closing(database.open_reader(folder)) as db:
             yield db
@@ -80,7 +80,7 @@ def _reader(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _vault(db: sqlite3.Connection, folder: Path, config: Config, world: World) -> Vault:
-    """The vault of the folder; one with a key for the moment where the folder has none yet and needs none."""
+    """The vault of the folder; one with a temporary key if the folder has no key yet and needs none."""
     needed = sealed.key_ids(db)
     file = vault_keys.file_of(folder, config.store)
     if not needed and file is not None and not file.exists():

@@ -1,7 +1,7 @@
 """The addresses in a header field that another program wrote (RFC 5322 §3.4), obsolete and odd forms included.
 
 Comments are dropped, groups are opened, white space inside an address goes. It never raises; time is proportional to
-the input. `engine.mail.header_writing.mailboxes` is its strict counterpart for what a caller writes.
+the input. `engine.mail.header_writing.strict_addresses` is its strict counterpart for what a caller writes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BLANK = re.compile(r"[ \t\r\n]+")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
-def mailbox_list(value: str) -> list[tuple[str, str]]:
+def read_addresses(value: str) -> list[tuple[str, str]]:
     """(display name as written, address) of each; encoded words are left to the caller."""
     found: list[tuple[str, str]] = []
     words: list[str] = []

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from engine.mail.mailbox_list import mailbox_list
+from engine.mail.address_reading import read_addresses
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ from engine.mail.mailbox_list import mailbox_list
     ],
 )  # fmt: skip
 def test_addresses(value: str, expected: list[tuple[str, str]]) -> None:
-    assert mailbox_list(value) == expected
+    assert read_addresses(value) == expected
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("piece", ["(", ")", '"', "<", "\\", ",", ":", "a(b", '"a', "<a", "[", "a "])
 def test_the_time_is_proportional_to_the_input(piece: str) -> None:
     began = time.process_time()
-    mailbox_list(piece * 200_000)
+    read_addresses(piece * 200_000)
     assert time.process_time() - began < 2
