@@ -1,4 +1,4 @@
-"""The browser of a file's tests, and a session of its engine."""
+"""The browser of the tests, and a session of the engine of a file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from page_walk import cookie_of
 from real.engine_process import EngineProcess
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def devtools() -> Iterator[str]:
-    """One browser for all tests of a file; where its devtools listen."""
+    """One browser for all tests of a process, each tab with cookies of its own; where its devtools listen."""
     with chromium() as url:
         yield url
 

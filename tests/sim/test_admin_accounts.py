@@ -50,6 +50,7 @@ async def test_the_list(tmp_path: Path, autojump_clock: object) -> None:
         await ann.engine.event("news", "accountInitialized")
         await ann.get("/admin/accounts")
         assert ann.has("2 accounts") and ann.has("The engine reads all of them.") and ann.has("Connected")
+        assert ann.has("Add an account") and ann.has("Send a link")
         for query, there in (("NEWSL", True), ("news@", True), ("nothing", False)):
             await ann.get(f"/admin/accounts?query={query}")
             assert (ann.has("Newsletter"), ann.has("orders@")) == (there, False), query
