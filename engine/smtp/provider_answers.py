@@ -185,6 +185,18 @@ PROVIDER_ANSWERS = (
             GOOGLE,
         ),
     ),
+    Answer(
+        "Gmail",
+        (),
+        r"TLS required for RCPT domain",
+        "421 4.7.0 TLS required for RCPT domain, closing connection. - gsmtp",
+        Meaning(
+            "The recipient's domain takes mail only over TLS, and the connection had none.",
+            "sender",
+            "Set smtp.secure or smtp.tls.required of the account.",
+            GOOGLE,
+        ),
+    ),
     # Microsoft
     Answer(
         "Microsoft",
@@ -366,6 +378,31 @@ PROVIDER_ANSWERS = (
             "Microsoft 365 could not reach the recipient's server for as long as it tried.",
             "recipient",
             "Check the domain of the address; if it is right, tell the recipient by another way, or send it again.",
+            MICROSOFT,
+        ),
+    ),
+    Answer(
+        "Microsoft",
+        (),
+        r"(some|your) messages .{0,80}limits for how many messages can be sent",
+        "421 RP-001 (BAY004-MC1F12) Unfortunately, some messages from 192.0.2.24 weren't sent. Please try again. "
+        "We have limits for how many messages can be sent per hour and per day.",
+        Meaning(
+            "Outlook.com takes only so much mail from this IP address in an hour and in a day.",
+            "network",
+            f"{AGAIN} If it lasts, send less at once, or through another server.",
+            _MICROSOFT_CONSUMER,
+        ),
+    ),
+    Answer(
+        "Microsoft",
+        (),
+        r"TRANSPORT\.RULES\.RejectMessage",
+        "550 5.7.1 TRANSPORT.RULES.RejectMessage; the message was rejected by organization policy",
+        Meaning(
+            "A rule that an administrator has set in Microsoft 365 refuses the message.",
+            "recipient",
+            "Ask the administrator of the organisation that refuses it, which may be your own.",
             MICROSOFT,
         ),
     ),
