@@ -221,7 +221,13 @@ class Documented:
             "auth": {"user": "u", "pass": "p"},
         }
         engine.request("POST", "/v1/settings", {"serviceUrl": engine.url})
-        self._mine = {"account": "m", "name": "Mine", "email": "me@example.org", "imap": server, "smtp": server}
+        self._mine: dict[str, Any] = {
+            "account": "m",
+            "name": "Mine",
+            "email": "me@example.org",
+            "imap": server,
+            "smtp": server,
+        }
 
     @property
     def _mail(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from engine.api.app import make_app
 from engine.config import Http, WebhooksConfig
 from engine.http.account_tokens import Access, check
 from engine.http.operation import Operation, operation
-from engine.store import blocklists, events, templates, tokens
+from engine.store import blocklists, events, suppressions, templates, tokens
 
 OPERATIONS = [each for each in operations() if not each.websocket]
 CANARY = "canary-of-b"
@@ -57,6 +57,8 @@ async def two(engine: Engine) -> World:
     assert (await other.ask("PUT", f"/v1/events/consumers/{CANARY}", {"seq": 1})).status == 200
     blocked = {"account": THEIRS, "recipient": f"{CANARY}@sandbox.example"}
     assert (await other.ask("POST", f"/v1/blocklist/{CANARY}", blocked)).status == 200
+    suppressed = {"account": THEIRS, "recipient": f"{CANARY}@sandbox.example", "reason": CANARY}
+    assert (await other.ask("POST", "/v1/suppression", suppressed)).status == 200
     made_app = await operator.ask("POST", "/v1/oauth2", {"name": CANARY, "provider": "sandbox", "clientId": CANARY})
     assert made_app.status == 200
     relay = {"gateway": CANARY, "name": CANARY, "host": f"{CANARY}.example", "port": 587}
@@ -100,6 +102,7 @@ BODIES: dict[str, Any] = {
     "PUT /v1/account/{account}/reconnect": {"reconnect": True},
     "PUT /v1/account/{account}/sync": {"sync": True},
     "PUT /v1/account/{account}/flush": {"flush": True},
+    "PUT /v1/account/{account}/quota": {"reopen": True},
     "POST /v1/verifyAccount": {"imap": {"host": "127.0.0.1", "port": 1, "auth": {"user": "u", "pass": "p"}}},
     "POST /v1/account/{account}/submit": {"to": [{"address": "x@sandbox.example"}]},
     "POST /v1/account/{account}/mailbox": {"path": "x"},
@@ -124,6 +127,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/gateway": {"gateway": None, "name": "x", "host": "x.example", "port": 587},
     "PUT /v1/gateway/edit/{gateway}": {"name": "x"},
     "POST /v1/blocklist/{listId}": {"account": THEIRS, "recipient": "x@sandbox.example"},
+    "POST /v1/suppression": {"account": THEIRS, "recipient": "x@sandbox.example"},
     "POST /v1/templates/template": {"account": THEIRS, "name": "x", "content": {"text": "x"}},
     "PUT /v1/templates/template/{template}": {"name": "x"},
     "POST /v1/templates/template/{template}/preview": {"params": {}},
@@ -155,6 +159,8 @@ async def of_theirs(world: World, route: Operation) -> list[Answer]:
         queries = ["?force=true"]
     if "path" in getattr(route.query, "__struct_fields__", ()):
         queries = ["?path=INBOX"]
+    if route.name == "DELETE /v1/suppression":
+        queries = [f"{account}recipient={CANARY}@sandbox.example" for account in ("?", f"?account={THEIRS}&")]
     if "/v1/blocklist" in route.path and "recipient" in getattr(route.query, "__struct_fields__", ()):
         queries = [f"?recipient={CANARY}@sandbox.example"]
     if "email" in getattr(route.query, "__struct_fields__", ()):
@@ -176,6 +182,7 @@ def state(world: World) -> Any:
         made.endpoint.position,
         consumer,
         blocklists.entries(context.store.reader, THEIRS, CANARY, 0, 10),
+        suppressions.entries(context.store.reader, THEIRS, 0.0, 0, 10, ""),
         templates.get(context.store.reader, world.ids["template"]),
         world.engine.state(world.ids["queueId"]),
         context.pauses.paused(THEIRS),
