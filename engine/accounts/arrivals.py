@@ -31,6 +31,7 @@ from engine.accounts.arrival_contents import add_contents, wants_more
 from engine.accounts.bounce_reports import Follow, is_report, read_report, told_before
 from engine.accounts.message_summary import summary
 from engine.accounts.observed_changes import API, scope
+from engine.accounts.replies import announcing, find_reply, may_be_reply, written_text
 from engine.accounts.requested_changes_under_way import MessageChanges
 from engine.accounts.suppression_feed import SuppressionFeed
 from engine.accounts.unreadable_messages import (
@@ -401,7 +402,18 @@ class Arrivals:
             care = self.care.asking(session, row.id, one.uid, one.uid, REPORT, PATIENCE)
             with self._costing_no_more(row, one, "report"), care:
                 follow = await read_report(session, row, one, data, self._journal, self._feed, self._world)
-        return data, follow
+        return data, follow or await self._reply(session, row, one, data)
+
+    async def _reply(self, session: ImapSession, row: MailboxRow, one: Fetched, data: dict[str, Any]) -> Follow | None:
+        reply = find_reply(self._store.reader, row, one)
+        if reply is None or not may_be_reply(data):
+            return None
+        text = None
+        if self.care.may_ask(row.id, one.uid, TEXT):
+            care = self.care.asking(session, row.id, one.uid, one.uid, TEXT, PATIENCE)
+            with self._costing_no_more(row, one, "text"), care:
+                text = await written_text(session, one, self._world)
+        return announcing(row, one, reply, data, text, self._journal, self._world)
 
     def _little(self, row: MailboxRow, one: Fetched) -> dict[str, Any]:
         """The members of `messageNew` that do not depend on the sender's input."""
@@ -420,4 +432,6 @@ class Arrivals:
 
     def _asks_more(self, session: ImapSession, row: MailboxRow, one: Fetched) -> bool:
         """Whether the server has to be asked again to tell of a message."""
-        return wants_more(self._settings.values, one, session) or is_report(row, one)
+        if wants_more(self._settings.values, one, session) or is_report(row, one):
+            return True
+        return find_reply(self._store.reader, row, one) is not None

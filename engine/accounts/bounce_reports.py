@@ -54,14 +54,15 @@ _STATUS = ("message/delivery-status", "message/global-delivery-status")
 _FEEDBACK = ("message/feedback-report",)
 _WHOLE = frozenset({"message/rfc822"})
 """Types that a server parses, so that their header can be fetched; others (RFC 6533) are fetched whole."""
-_ELSEWHERE = frozenset({"\\Sent", "\\Drafts", "\\Trash"})
+ELSEWHERE = frozenset({"\\Sent", "\\Drafts", "\\Trash"})
+"""Uses of folders in which nothing is an answer from outside."""
 _REFERENCES = 20
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,996}>")
 
 
 def is_report(row: MailboxRow, one: Fetched) -> bool:
     """Whether a message is, or looks like, a report on another message, so that more of it must be fetched."""
-    if row.special_use in _ELSEWHERE or one.structure is None:
+    if row.special_use in ELSEWHERE or one.structure is None:
         return False
     return _first(one.structure, (*_STATUS, *_FEEDBACK)) is not None or _sign(one) is not Sign.NONE
 
@@ -96,7 +97,7 @@ async def read_report(
         log.warning("a report cannot be read: %s", error)
     if report is None:
         return None
-    return _delivery(report, source, _answered(one, report), row, one.uid, data, journal, feed, world)
+    return _delivery(report, source, answered_ids(one, report.message_id), row, one.uid, data, journal, feed, world)
 
 
 def _sign(one: Fetched) -> Sign:
@@ -134,10 +135,16 @@ def _both(report: DeliveryReport | None, prose: DeliveryReport) -> DeliveryRepor
     )
 
 
-def _answered(one: Fetched, report: DeliveryReport) -> list[str]:
-    """The valid Message-IDs that the report may be about, the surest first."""
+def is_surely_report(one: Fetched) -> bool:
+    """Whether a message must be a mail system's, not a person's."""
+    machine = one.structure is not None and _first(one.structure, (*_STATUS, *_FEEDBACK)) is not None
+    return machine or _sign(one) is Sign.STRONG
+
+
+def answered_ids(one: Fetched, report_on: str = "") -> list[str]:
+    """The valid Message-IDs that a message answers or, as a report, may be about, the surest first."""
     header, envelope = fields(one.header), one.envelope or ImapEnvelope()
-    said = [report.message_id, header_text(envelope.in_reply_to), *reversed(header.get("references", []))]
+    said = [report_on, header_text(envelope.in_reply_to), *reversed(header.get("references", []))]
     return list(dict.fromkeys(each for text in said for each in reversed(_MESSAGE_ID.findall(text))))[:_REFERENCES]
 
 

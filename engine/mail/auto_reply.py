@@ -1,8 +1,11 @@
-"""Recognizes automatic replies by header and subject."""
+"""Recognizes automatic replies by header and subject, and tells those of people who are away from others."""
 
 from __future__ import annotations
 
 import re
+from typing import Literal
+
+AutoReply = Literal["autoReply", "outOfOffice"]
 
 _AUTO_SUBJECT = re.compile(
     r"(?:auto|oof|ooo):|auto(?:matic|mated|matische|matisk)?[ -]?(?:reply|response|antwort|antwoord|svar)"
@@ -14,6 +17,23 @@ _AUTO_SUBJECT = re.compile(
 _SUPPRESSED = re.compile(r"\b(?:all|oof|autoreply)\b", re.IGNORECASE)
 """Values of X-Auto-Response-Suppress that ask for no automatic reply; mostly auto-responders themselves set them."""
 _AUTO_FIELDS = frozenset({"x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-response"})
+_AWAY = re.compile(
+    r"out[- ]of[- ](?:the[- ])?office|\booo\b|\boof\b|(?:on|for my) (?:\w+ )?(?:vacation|holidays?|leave)\b"
+    r"|vacation (?:reply|response)|away from (?:the|my) (?:office|desk|e-?mail)|(?:not|n't) (?:be )?in the office"
+    r"|(?:i am|i'm|will be|currently) (?:away|unavailable|travell?ing)|limited access to (?:my )?e-?mail|abwesen"
+    r"|nicht (?:im|am|in meinem) (?:büro|hause?|arbeitsplatz)|(?:im|in) urlaub"
+    r"|bin (?:erst )?(?:wieder )?(?:ab|am) .{1,40} wieder (?:da|erreichbar|im büro)|absen(?:ce|t|te)\b"
+    r"|en (?:congés?|vacances)|de retour (?:le|au bureau)|fuera de (?:la )?oficina|de vacaciones|ausente|ausencia"
+    r"|estaré fuera|fuori (?:sede|ufficio)|in ferie|in vacanza|assente|assenza|ausência|fora do escritório"
+    r"|de férias|afwezig|niet op kantoor|op vakantie|met (?:vakantie|verlof)|frånvar|på semester|inte på kontoret"
+    r"|semesterledig|fravær|ikke på kontoret|på ferie|har ferie|ikke til stede|poissa(?:olo)?|\blomalla\b"
+    r"|en ole toimistolla|poza biurem|nieobecn|na urlopie|mimo kancelář|nejsem v kanceláři|na dovolené|nepřítom"
+    r"|нет на (?:рабочем )?месте|не в офисе|вне офиса|в отпуск|отсутств|у відпустці|відсутн|ofis dışında|izinde"
+    r"|tatilde|izindeyim|házon kívül|szabadságon|távollét|în concediu|εκτός γραφείου|απουσ|不在|休暇|外出中"
+    r"|休業|休假|外出|出差|度假|不在办公室|부재|휴가",
+    re.IGNORECASE,
+)
+_BEGINNING = 1000
 
 
 def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) -> bool:
@@ -32,3 +52,19 @@ def is_auto_reply(header: dict[str, list[str]], subject: str, *, answers: bool) 
     if not to_many and any(_SUPPRESSED.search(value) for value in header.get("x-auto-response-suppress", [])):
         return True
     return (answers or submitted != "no") and _AUTO_SUBJECT.match(subject) is not None
+
+
+def kind_of_reply(header: dict[str, list[str]], subject: str, text: str, *, automatic: bool) -> AutoReply | None:
+    """Which automatic reply a message is that answers a known one; None: a person wrote it.
+
+    `automatic` is the result of `is_auto_reply`. `text` is the beginning of what it says, as far as known.
+    """
+    submitted = (header.get("auto-submitted") or ["no"])[0].strip().lower()
+    precedence = (header.get("precedence") or [""])[0].strip().lower()
+    # In a reply, `auto-generated` can only be a careless responder's. Old ones have no field but Precedence; so have
+    # mailing lists, which pass on what people write.
+    generated = submitted.startswith("auto-generated") and "list-id" not in header
+    if not automatic and not generated and (precedence not in ("bulk", "junk") or "list-id" in header):
+        return None
+    away = "vacation" in submitted or _AWAY.search(subject) or _AWAY.search(text[:_BEGINNING])
+    return "outOfOffice" if away else "autoReply"

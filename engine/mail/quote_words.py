@@ -51,7 +51,7 @@ uk | {dd}.{mm}.{y} {time} | {date}, {name} пише: | Переслане пов
 zh | {y}年{m}月{d}日 {time} | {name} 于{date}写道： | 转发的邮件 | 发件人 | 日期 | 主题 | 收件人 | 抄送
 zh-tw | {y}年{m}月{d}日 {time} | {name} 於 {date} 寫道： | 轉寄的郵件 | 寄件者 | 日期 | 主旨 | 收件者 | 副本
 """
-_WORDS = {
+WORDS = {
     language: Words(*words)
     for language, *words in ([cell.strip() for cell in row.split(" | ")] for row in _TABLE.strip().splitlines())
 }
@@ -62,6 +62,6 @@ def words_of(locale: str) -> Words:
     """The words for a locale (`de`, `pt-BR`, `zh_Hant_TW`); English if there are none."""
     parts = locale.lower().replace("_", "-").split("-")
     for name in ("-".join(parts[:2]), parts[0]):
-        if (found := _WORDS.get(_OTHER_NAMES.get(name, name))) is not None:
+        if (found := WORDS.get(_OTHER_NAMES.get(name, name))) is not None:
             return found
-    return _WORDS["en"]
+    return WORDS["en"]

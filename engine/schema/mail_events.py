@@ -397,6 +397,44 @@ class MessageBounce(Response, frozen=True, kw_only=True):
     ] = UNSET
 
 
+class MessageReply(Response, frozen=True, kw_only=True):
+    """`messageReply`: a message of the outbox was answered. Follows the reply's own `messageNew`."""
+
+    id: _ID
+    queue_id: Annotated[
+        str, Meta(description="The id in the outbox of the message that is answered.", examples=["1a20313426c0f27d36e"])
+    ]
+    in_reply_to: Annotated[
+        str, Meta(description="The Message-ID of the message that is answered.", examples=["<1@example.com>"])
+    ]
+    message_id: Annotated[
+        str | UnsetType, Meta(description="The reply's own Message-ID.", examples=["<2@example.org>"])
+    ] = UNSET
+    subject: Annotated[str | UnsetType, Meta(description="The reply's subject.", examples=["Re: Hello"])] = UNSET
+    date: Annotated[When | UnsetType, Meta(description="When the reply was written.")] = UNSET
+    author: Annotated[MailAddress | UnsetType, Meta(description="Who answered.")] = msgspec.field(
+        name="from", default=UNSET
+    )
+    auto: Annotated[
+        Literal["autoReply", "outOfOffice"] | bool,
+        Meta(
+            description="`false`: a person answered. `autoReply`: a program did. `outOfOffice`: a program did because "
+            "the person is away."
+        ),
+    ]
+    extracted_text: Annotated[
+        str | UnsetType,
+        Meta(
+            description="What the author wrote, without quotes and signature, at most 32,768 characters. Absent: the "
+            "message has no text, or the server does not send it.",
+            examples=["Tuesday is fine."],
+        ),
+    ] = UNSET
+    has_more: Annotated[
+        bool | UnsetType, Meta(description="`true`: the message is longer than what was read or is shown.")
+    ] = UNSET
+
+
 class Feedback(Response, frozen=True, kw_only=True):
     """What a feedback report says (RFC 5965)."""
 
@@ -439,6 +477,7 @@ MAIL_EVENT_DATA: dict[str, type[Response]] = {
     "mailboxDeleted": MailboxDeleted,
     "mailboxReset": MailboxReset,
     "messageBounce": MessageBounce,
+    "messageReply": MessageReply,
     "messageComplaint": MessageComplaint,
 }
 """The shape of `data` by event name."""
@@ -452,5 +491,6 @@ MailEventName = Literal[
     "mailboxDeleted",
     "mailboxReset",
     "messageBounce",
+    "messageReply",
     "messageComplaint",
 ]

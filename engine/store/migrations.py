@@ -280,4 +280,16 @@ MIGRATIONS: tuple[str, ...] = (
         DELETE FROM suppressed WHERE scope = OLD.id AND scope != '';
     END;
     """,
+    """
+    CREATE TABLE reply (                  -- to messages that were sent; announced once
+        message INTEGER NOT NULL,         -- lives as long as this message's record
+        reply TEXT NOT NULL,              -- its Message-ID; without one, what else identifies it
+        event INTEGER NOT NULL,           -- the number of the event that told it
+        at REAL NOT NULL,
+        PRIMARY KEY (message, reply)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER reply_goes_with_message AFTER DELETE ON message BEGIN
+        DELETE FROM reply WHERE message = OLD.id;
+    END;
+    """,
 )
