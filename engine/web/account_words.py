@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from engine.schema.account import AccountInfo, AccountSummary
 from engine.schema.account_condition import LastError
+from engine.web.texts import Texts
 
 _READING = {
     "connected": "good",
@@ -15,6 +18,16 @@ _READING = {
 }
 _SENDING = {"connected": "good", "authenticationError": "bad", "connectError": "warn"}
 TROUBLES = ("bad", "warn")
+_MEMBER = re.compile(
+    r"(?<![\w.-])(imap|smtp|gateway)\."
+    r"(?:(?P<login>(?:auth\.)?user and \1\.(?:auth\.)?pass)|(?P<place>host and \1\.port)|(?P<host>host)"
+    r"|(?P<secure>secure))"
+    r"(?![\w:-]|\.\w)"
+)
+"""Members of a registration that `accounts/remedies.py` names and a page has a field for."""
+_SECURE = re.compile(r"(\.secure(?: set)? to (?:be )?)(true|false)\b")
+_CALL = re.compile(r": correct (?:it|the password) with PUT /v1/.*$")
+"""What `queue/lane_waiting.py` says last; on the page is a button instead."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -73,3 +86,14 @@ def _with(kind: str, word: str, error: LastError | None) -> Standing:
     is_login = word.endswith(("authenticationError", "stopped"))
     why = str(error.hint or (not is_login and error.description) or error.response)
     return Standing(kind, word, why, str(error.reauth_url or ""))
+
+
+def for_people(text: object, t: Texts) -> str:
+    """A remedy for callers of the API, with what the pages call the members that it names."""
+    said = _CALL.sub("", str(text))
+    said = _SECURE.sub(lambda found: found[1] + (t("add.tls") if found[2] == "true" else t("add.starttls")), said)
+    return _MEMBER.sub(lambda found: t(f"member.{found.lastgroup}", server=_server(found[1], t)).unescape(), said)
+
+
+def _server(member: str, t: Texts) -> str:
+    return t("member.gateway") if member == "gateway" else member.upper()

@@ -23,6 +23,7 @@ from engine.model.account_states import AccountState
 from engine.schema.account import AccountSummary
 from engine.schema.outbox import OutboxEntry
 from engine.store.disk_reserve import LEAST_FREE
+from engine.web.account_words import for_people
 from engine.web.layout import path
 from engine.web.page import ROOT
 from engine.web.visit import Visit
@@ -144,8 +145,8 @@ async def _account(visit: Visit, each: AccountSummary, kind: str) -> Need:
     t, error = visit.text, each.last_error
     counted = await visit.ask(queue_control.read, "submit", query={"account": each.account})
     waiting = counted.jobs.active + counted.jobs.delayed + counted.jobs.waiting
-    why = "" if error is None else (error.hint or error.description or error.response)
-    sentence = t("needs.account", why=Markup("<bdi>{}</bdi>").format(_short(str(why))))
+    why = "" if error is None else for_people(error.hint or error.description or error.response, t)
+    sentence = t("needs.account", why=Markup("<bdi>{}</bdi>").format(_short(why)))
     if waiting:
         sentence += Markup(" ") + t("needs.account_waiting", count=waiting)
     return Need(
@@ -216,8 +217,8 @@ async def _gateways(visit: Visit) -> AsyncIterator[Need]:
     listed = await visit.ask(gateways.listing, query={"pageSize": 1000})
     for each in listed.gateways:
         if each.last_error is not None:
-            why = each.last_error.description or each.last_error.response
-            sentence = t("needs.gateway", why=Markup("<bdi>{}</bdi>").format(_short(str(why))))
+            why = for_people(each.last_error.description or each.last_error.response, t)
+            sentence = t("needs.gateway", why=Markup("<bdi>{}</bdi>").format(_short(why)))
             href = path("/admin/settings/gateways/{}", each.gateway)
             yield Need("bad", t("needs.gateway_chip"), each.name or each.gateway, sentence, t("needs.look"), href)
 

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from quart import Response
 
 from engine.web import static_files
+from engine.web.account_words import for_people
 from engine.web.texts import shown
 
 STATIC = "/admin/static/"
@@ -131,6 +132,7 @@ environment.filters.update(
     number=shown,
     pretty=_pretty,
     prose=_prose,
+    for_people=for_people,
 )
 
 

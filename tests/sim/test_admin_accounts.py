@@ -115,6 +115,11 @@ async def test_why_its_mail_does_not_go_and_mending_it(tmp_path: Path, autojump_
     async with visiting(tmp_path) as ann:
         await refused(ann)
         sent = await ann.engine.submit("shop", "a@sandbox.example")
+        await trio.sleep(30)  # the attempt ends
+        await ann.get(f"/admin/outbox/{sent['queueId']}")
+        assert ann.has("The login was refused (Invalid login: 535") and "/v1/" not in ann.page
+        await ann.get("/admin")
+        assert ann.has("Correct the user name and password for IMAP.")
         await ann.get("/admin/accounts")
         assert ann.has("One has to sign in again") and ann.has("Mend")
         await ann.get("/admin/accounts/shop")

@@ -1,14 +1,16 @@
-"""The pages of suppression: lists, who is on one, adding and removing."""
+"""The pages of suppression: who gets no mail at all, lists, who is on one, adding and removing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 from asking import Caller
 from test_admin_pages import HOSTILE, entries, visiting
 
-from engine.store import blocklists
+from engine.store import blocklists, suppressions
 from engine.store.blocklists import Entry
+from engine.store.suppressions import Suppression
 
 PATH = "/admin/suppression"
 FORM = {"recipient": "ann@example.com", "listId": "news", "account": "acme"}
@@ -41,10 +43,61 @@ async def test_faults_stand_beside_their_fields(tmp_path: Path, autojump_clock: 
     async with visiting(tmp_path) as ann:
         await ann.engine.register("acme")
         await ann.get(PATH)
-        for wrong in ({"recipient": "x"}, {"listId": ""}, {"listId": "a b"}, {"account": ""}, {"account": "other"}):
+        for wrong in (
+            {"recipient": "x"},
+            {"listId": "a b"},
+            {"account": ""},
+            {"account": "other"},
+            {"expires": "2030-01-01"},
+        ):
             answer = await ann.post(PATH, **{**FORM, **wrong})
             assert answer.status == 422 and ann.page.count('aria-invalid="true"') == 1, wrong
-        assert blocklists.lists(ann.engine.context.store.reader, "", 0, 9)[0] == 0
+        for wrong in ({"recipient": "x"}, {"account": "other"}, {"expires": "soon"}):
+            answer = await ann.post(PATH, **{**FORM, "listId": "", **wrong})
+            assert answer.status == 422 and ann.page.count('aria-invalid="true"') == 1, wrong
+        reader = ann.engine.context.store.reader
+        assert blocklists.lists(reader, "", 0, 9)[0] == suppressions.entries(reader, None, 0.0, 0, 9)[0] == 0
+
+
+async def test_a_recipient_gets_no_mail_at_all_and_then_again(tmp_path: Path, autojump_clock: object) -> None:
+    async with visiting(tmp_path) as ann:
+        await ann.engine.register("acme")
+        await ann.get(PATH)
+        form = {"recipient": "ann@example.com", "listId": "", "reason": "asked by telephone"}
+        await ann.follow(await ann.post(PATH, **form, account="", expires="2999-12-31"))
+        assert ann.url == PATH and ann.has("ann@example.com gets no mail any more")
+        assert ann.has("asked by telephone") and ann.has("all accounts") and ann.has("Until 2999-12-31 00:00 UTC")
+        await ann.follow(await ann.post(PATH, **form, account="acme"))
+        assert ann.has("From mail of acme") and ann.has("Until the entry is removed")
+        reader, gone = ann.engine.context.store.reader, "is not suppressed here any more"
+        await ann.follow(await ann.post("/admin/unsuppress", recipient="ann@example.com", account="acme"))
+        assert ann.has(gone) and [each.scope for each in suppressions.entries(reader, None, 0.0, 0, 9)[1]] == [""]
+        await ann.follow(await ann.post("/admin/unsuppress", recipient="ann@example.com", account=""))
+        assert ann.has(gone) and ann.has("No one is suppressed")
+        await ann.follow(await ann.post("/admin/unsuppress", recipient="ann@example.com", account=""))
+        assert ann.has("was not suppressed any more")
+        did = [each[1] for each in entries(ann.engine)][:4]
+        assert did == ["suppression.remove"] * 2 + ["suppression.add"] * 2
+
+
+async def test_many_who_get_no_mail_with_odd_addresses_and_a_reader(tmp_path: Path, autojump_clock: object) -> None:
+    """What a bounce names need not be an address that a request may name; it can be removed all the same."""
+    async with visiting(tmp_path) as ann:
+        odd = f"{HOSTILE} x@example.com"
+        some = Suppression(scope="", recipient=odd, reason="hard-bounce", source="event", evidence=4711, created=1.0)
+        others = [msgspec.structs.replace(some, recipient=f"{at}@x", reason="complaint") for at in range(60)]
+        store = ann.engine.context.store
+        await store.commit(lambda tx: [suppressions.put(tx, each) for each in (some, *others)])
+        rita = await ann.also("rita")
+        for visitor in (ann, rita):
+            await visitor.get(f"{PATH}?query=EXAMPLE.com")
+            assert visitor.has("bounced for good") and "/events/4711" in visitor.page and "<img" not in visitor.page
+            assert not visitor.has("Complained")
+            await visitor.get(PATH)
+            assert visitor.has("Page 1 of 2") and visitor.has("Complained") and len(visitor.page) < 150_000
+        assert (await rita.post("/admin/unsuppress", recipient=odd)).status == 403
+        await ann.follow(await ann.post("/admin/unsuppress", recipient=odd))
+        assert suppressions.entries(store.reader, None, 0.0, 0, 1)[0] == 60
 
 
 async def test_many_hostile_entries_and_a_reader(tmp_path: Path, autojump_clock: object) -> None:
