@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
@@ -26,6 +26,8 @@ from engine.errors import ConfigError, NoFile
 Seconds = Annotated[float, "duration"]
 Bytes = Annotated[int, "size"]
 
+_LONGEST = 100_000 * 86400.0
+"""Seconds below which a duration has to be: sums with a time stay within what clocks and files can hold."""
 DEFAULT_SCHEDULE = (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 172800.0)
 
 _MOVED = {("webhooks", "allow_private"): ("network", "allow_private")}
@@ -374,12 +376,15 @@ def _names() -> dict[str, str]:
 
 def parse_duration(value: object) -> float:
     """Seconds from a number or a text such as `5m`. Raises ValueError."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e10:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LONGEST:
         return float(value)
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError("must be a duration such as 10s, 5m or 1h")
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds >= _LONGEST:
+        raise ValueError("must be shorter than 100 000 days")
+    return seconds
 
 
 def parse_size(value: object) -> int:
@@ -399,7 +404,9 @@ def _read(file: Path) -> dict[str, Any]:
         raise NoFile(str(file)) from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{file}: is nested too deeply") from error
+    except ValueError as error:  # of TOML, of UTF-8, or a number with thousands of digits
         raise ConfigError(f"{file}: is not valid TOML: {error}") from error
 
 
@@ -419,15 +426,20 @@ def _hint(section: str, key: str, where: str) -> Any:
 def _from_env(section: str, key: str, text: str) -> Any:
     hint = _hint(section, key, f"ENGINE_{section.upper()}__{key.upper()}")
     if _is_list(hint):
-        return [int(each) if get_args(hint)[0] is int and each.isdigit() else each for each in text.split()]
+        return [_number(int, each) if get_args(hint)[0] is int else each for each in text.split()]
     if hint is bool:
         return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
     if hint in (int, float):
-        try:
-            return hint(text)
-        except ValueError:
-            return text
+        return _number(hint, text)
     return text
+
+
+def _number(kind: Callable[[str], float], text: str) -> float | str:
+    """The number, or the text itself if it is none."""
+    try:
+        return kind(text)
+    except ValueError:
+        return text
 
 
 def _value(section: str, key: str, value: Any, where: str) -> Any:
