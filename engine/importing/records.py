@@ -68,6 +68,12 @@ def opened(value: Any, secrets: Decryption, name: str, level: int = 0) -> Any:
     return value
 
 
+def refuse_empty(id: str) -> None:
+    """Raise `Refused` for an id that no path of the API could name."""
+    if not id:
+        raise Refused("its id is empty")
+
+
 def known(given: dict[str, Any], kind: type[Request], left_out: Collection[str] = ()) -> dict[str, Any]:
     """The members of `given` that a request of `kind` may have and that are set."""
     names = {field.encode_name for field in msgspec.structs.fields(kind)} - set(left_out)

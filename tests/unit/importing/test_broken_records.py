@@ -13,7 +13,7 @@ from engine.importing.encryption import Decryption
 from engine.importing.item import Item
 from engine.importing.plan import plan
 from engine.importing.records import seconds
-from engine.importing.source import Stored
+from engine.importing.source import Entry, Stored
 from engine.store import database
 from engine.store.vault import Vault
 from engine.world import World
@@ -63,6 +63,19 @@ async def test_a_broken_value_costs_its_record(tmp_path: Any, stored: Any, item:
     found = await planned(tmp_path, **stored)
     assert (found[item].outcome, found[item].reason) == ("refused", reason)
     assert found["setting serviceUrl"].outcome == "new"
+
+
+async def test_an_empty_id_does_not_come(tmp_path: Any) -> None:
+    """No path of the API could name it, so nothing could change or remove it."""
+    app = {"name": "A", "provider": "gmail", "enabled": True, "clientId": "c", "clientSecret": "s"}
+    found = await planned(
+        tmp_path,
+        apps={"": packed(app | {"redirectUrl": "https://a.example/oauth", "baseScopes": "imap"})},
+        templates=[Entry("", packed({"name": "T"}), packed({"html": "h"}))],
+        routes=[Entry("", packed({"targetUrl": "https://a.example/"}), packed({"fn": "return true"}))],
+    )
+    for kind in ("oauth2 app", "template", "webhook route"):
+        assert (found[f"{kind} "].outcome, found[f"{kind} "].reason) == ("refused", "its id is empty")
 
 
 async def test_events_that_are_no_names_are_left_out(tmp_path: Any) -> None:
