@@ -38,6 +38,7 @@ from engine.mail.notice_text import ORIGINALS, read_notice
 from engine.mail.notices import read_prose
 from engine.mail.second_reader import second_reading
 from engine.mail.transfer import body_bytes
+from engine.smtp.explanation import explanation
 from engine.store import bounces
 from engine.store.bounces import Bounce
 from engine.store.mailboxes import MailboxRow
@@ -205,8 +206,12 @@ def _delivery(
             }
             if each.original and each.original != each.recipient:
                 event["originalRecipient"] = each.original
-            if each.remote_mta or report.reporting_mta:
-                event["mta"] = each.remote_mta or report.reporting_mta
+            server = each.remote_mta or report.reporting_mta
+            if server:
+                event["mta"] = server
+            if each.diagnostic or (each.status and not each.status.endswith(".0.0")):
+                said = explanation(each.diagnostic, status=each.status, server=server)
+                event["explain"] = said.members()
             if linked is not None:
                 event["queueId"] = linked[1]
                 notice = message_ids.message_id(row.id, uid)

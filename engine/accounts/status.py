@@ -16,7 +16,6 @@ from engine.accounts.connection_log import IMAP, SENDING, ConnectionLog
 from engine.accounts.error_comparison import gist
 from engine.accounts.heartbeat import Learnt
 from engine.accounts.login_hints import hint
-from engine.accounts.named_refusals import Who, named
 from engine.accounts.refused_login import RefusedLogin
 from engine.accounts.remedies import Server, Servers
 from engine.errors import EngineError, LoginRefused, NetworkError
@@ -25,6 +24,7 @@ from engine.events.state_changes import StateChanges
 from engine.isotime import iso
 from engine.model.account_states import AccountState
 from engine.oauth.errors import TokenError, Trouble
+from engine.smtp.named_refusals import Who, named
 from engine.smtp.verdict import BEFORE_ANY_MESSAGE, Kind, Verdict, command, error_code, error_text
 from engine.store import accounts
 from engine.store.accounts import AccountRow

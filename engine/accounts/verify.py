@@ -17,7 +17,6 @@ from engine.accounts import remedies
 from engine.accounts.folder_management import place
 from engine.accounts.imap_sessions import NONCE_BYTES
 from engine.accounts.login_hints import hint
-from engine.accounts.named_refusals import Who, named
 from engine.accounts.remedies import Server
 from engine.accounts.server_access import ServerAccess
 from engine.errors import LoginRefused, NetworkError, NetworkKind, ProtocolError
@@ -28,6 +27,7 @@ from engine.model.registration import ServerName
 from engine.oauth.answers import user_of_token
 from engine.proxies.route import Route
 from engine.schema.account_actions import MailboxFound, ServerVerified, Verified
+from engine.smtp.named_refusals import Who, named
 from engine.smtp.session import DeliveryError, SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Kind, error_code, error_text
 from engine.world import Dial

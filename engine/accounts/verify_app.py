@@ -17,7 +17,6 @@ from engine.accounts import registration as records
 from engine.accounts import remedies
 from engine.accounts.account import Account
 from engine.accounts.login_hints import hint as login_hint
-from engine.accounts.named_refusals import Who, named
 from engine.accounts.server_access import ServerAccess
 from engine.errors import LoginRefused, NetworkError, ProtocolError
 from engine.imap.session import CommandRefused, ImapEndpoint
@@ -32,6 +31,7 @@ from engine.oauth.sign_in_page import BAD_SCOPES, BUSY, LATER, fault_of_page
 from engine.oauth.unanswered import AGAIN
 from engine.sasl import Credentials
 from engine.schema.oauth2 import NEEDED, VerifyStep, on_the_wire
+from engine.smtp.named_refusals import Who, named
 from engine.transport import TlsRules
 from engine.world import Dial
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from functools import partial
+from itertools import count
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -20,6 +23,7 @@ from engine.model.message import Message, OnDoubt, Recipient
 from engine.model.message_states import ENDED, State
 from engine.queue.outbox import UNKNOWN, Cancelled, TooLate
 from engine.queue.waiting import waiting_for
+from engine.schema.explain import Explain
 from engine.schema.outbox import (
     DeliveryFault,
     EnvelopeShown,
@@ -36,6 +40,7 @@ from engine.schema.outbox import (
     WaitingFor,
 )
 from engine.schema.stored_json import shown
+from engine.smtp.explanation import explanation
 from engine.store import attempts, bounces, idempotency_keys, messages, outbox
 from engine.store.attempts import Attempt
 from engine.store.bounces import Bounce
@@ -44,6 +49,9 @@ from engine.submission.terms import due_at
 from engine.webhooks.target import masked
 
 _TAGS = ("Outbox",)
+_EXPLAINED = 100
+"""The most recipients of a message whose replies are explained."""
+_REFUSAL = re.compile(r"\s*[45]\d\d(?!\d)", re.ASCII)
 
 
 @operation("GET", "/v1/outbox", access=Access.QUERY, scope="api", group="outbox", tags=_TAGS)
@@ -77,10 +85,13 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
         raise _not_found()
     recipients = messages.recipients(db, message.id)
     came_back = bounces.of_message(db, message.id)
+    refused = count(1)
     return replace(
         _entry(context, message, recipients),
         idempotency_key=idempotency_keys.of_message(db, message.id) or UNSET,
-        recipients=tuple(_recipient(message, each, came_back.get(each.address.lower())) for each in recipients),
+        recipients=tuple(
+            _recipient(message, each, came_back.get(each.address.lower()), refused) for each in recipients
+        ),
         waiting_for=_waiting_for(context, message),
         attempt_log=tuple(_attempt(each) for each in attempts.of_message(db, message.id)),
     )
@@ -180,17 +191,27 @@ def _progress(message: Message, recipients: list[Recipient]) -> Progress:
     return Progress(status="queued")
 
 
-def _recipient(message: Message, recipient: Recipient, bounce: Bounce | None) -> OutboxRecipient:
+def _recipient(
+    message: Message, recipient: Recipient, bounce: Bounce | None, refused: Iterator[int]
+) -> OutboxRecipient:
+    """`refused` counts the recipients that were refused."""
     if bounce is not None and bounce.action == "failed" and recipient.state == State.SENT:
+        said = bounce.response or bounce.status or ""
+        told = said != "" and next(refused) <= _EXPLAINED
         return OutboxRecipient(
-            address=recipient.address, state="bounced", response=bounce.response or bounce.status or ""
+            address=recipient.address,
+            state="bounced",
+            response=said,
+            explain=_explain(bounce.response or "", status=bounce.status or "") if told else UNSET,
         )
+    told = recipient.code is not None and recipient.code >= 400 and next(refused) <= _EXPLAINED
     sending = message.state == State.SENDING and recipient.state in (State.QUEUED, State.DEFERRED)
     return OutboxRecipient(
         address=recipient.address,
         state=State.SENDING.value if sending else recipient.state.value,
         code=UNSET if recipient.code is None else recipient.code,
         response=UNSET if recipient.response is None else recipient.response,
+        explain=_explain(recipient.response or "", code=recipient.code) if told else UNSET,
     )
 
 
@@ -203,7 +224,19 @@ def _attempt(attempt: Attempt) -> OutboxAttempt:
     }
     if "timings" in said:
         said["timings"] = {stage: round(seconds * 1000) for stage, seconds in said["timings"].items()}
-    return shown(OutboxAttempt, said)
+    refusal = _refusal(said)
+    explain = UNSET if refusal is None else _explain(refusal, login=said.get("errorCode") == "EAUTH")
+    return replace(shown(OutboxAttempt, said), explain=explain)
+
+
+def _refusal(report: dict[str, Any]) -> str | None:
+    """The reply that an attempt's report is best explained by; None if no server refused anything."""
+    replies = (report.get("response", ""), *report.get("replies", {}).values())
+    return next((each for each in replies if _REFUSAL.match(each)), None)
+
+
+def _explain(reply: str, *, code: int | None = None, status: str = "", login: bool = False) -> Explain:
+    return shown(Explain, explanation(reply, code=code, status=status, login=login).members())
 
 
 def _waiting_for(context: Context, message: Message) -> WaitingFor | None:

@@ -107,18 +107,28 @@ def category(status: str, text: str) -> str:
     subject = status.partition(".")[2]
     if subject in _OF_THE_SENDER:
         return _STATUS[subject]
-    words = _GAPS.sub(" ", text[:_LONGEST].lower())
-    said = [name for name, pattern in _patterns().items() if pattern.search(words)]
-    if said and said[0] not in _VAGUE:
-        return said[0]
+    said = _in_words(text)
+    if said is not None and said not in _VAGUE:
+        return said
     if subject in _STATUS:
         return _STATUS[subject]
-    if said:
-        return said[0]
+    if said is not None:
+        return said
     code = _CODE.search(text[:_LONGEST])
     return (
         _STATUS.get(subject.partition(".")[0] + ".") or (_REPLY.get(code[0]) if code is not None else None) or "unknown"
     )
+
+
+def clear_category(text: str) -> str | None:
+    """The category that the words of a reply alone tell; None if they tell none, or too little."""
+    said = _in_words(text)
+    return None if said in _VAGUE else said
+
+
+def _in_words(text: str) -> str | None:
+    words = _GAPS.sub(" ", text[:_LONGEST].lower())
+    return next((name for name, pattern in _patterns().items() if pattern.search(words)), None)
 
 
 def bounce_type(category: str, status: str, text: str) -> Literal["hard", "soft"]:

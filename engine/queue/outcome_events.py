@@ -7,7 +7,11 @@ from typing import Any
 
 from engine.isotime import iso
 from engine.model.message import Message, Recipient
-from engine.smtp.verdict import Kind, Verdict, command, error_code, error_text
+from engine.smtp.explanation import explanation
+from engine.smtp.verdict import Kind, Stage, Verdict, command, error_code, error_text
+
+EXPLAINED = 10
+"""The most refused recipients of one event whose replies are explained."""
 
 
 def sent(
@@ -29,7 +33,7 @@ def sent(
         "envelope": _envelope(message, tried),
         "networkRouting": None,
         "accepted": [each.address for each in accepted],
-        "rejected": [_reply(each) for each in rejected],
+        "rejected": _replies(rejected),
     }
 
 
@@ -46,7 +50,7 @@ def delivery_error(
             "attempts": message.attempts_max,
             "nextAttempt": _instant(next_at),
         },
-        "rejected": [_reply(each) for each in refused],
+        "rejected": _replies(refused),
     }
 
 
@@ -81,11 +85,11 @@ def failed(
         "networkRouting": None,
         **{
             name: failure[name]
-            for name in ("envelope", "errorCode", "smtpResponse", "smtpResponseCode")
+            for name in ("envelope", "errorCode", "smtpResponse", "smtpResponseCode", "explain")
             if name in failure
         },
         "attemptsMade": message.attempts_made,
-        "rejected": [_reply(each) for each in rejected],
+        "rejected": _replies(rejected),
         **({"inDoubt": True} if verdict.kind is Kind.DOUBT else {}),
     }
 
@@ -120,6 +124,7 @@ def _failure(message: Message, unsent: Sequence[Recipient], verdict: Verdict) ->
     if verdict.code is not None:
         data["smtpResponse"] = verdict.text
         data["smtpResponseCode"] = verdict.code
+        data["explain"] = explanation(verdict.text, code=verdict.code, login=verdict.stage is Stage.AUTH).members()
     data["smtpCommand"] = command(verdict)
     data["networkRouting"] = None
     return data
@@ -132,6 +137,14 @@ def _through(message: Message) -> dict[str, str]:
 
 def _envelope(message: Message, recipients: Sequence[Recipient]) -> dict[str, Any]:
     return {"from": message.sender, "to": [each.address for each in recipients]}
+
+
+def _replies(recipients: Sequence[Recipient]) -> list[dict[str, Any]]:
+    shown = [_reply(each) for each in recipients]
+    for recipient, reply in zip(recipients[:EXPLAINED], shown, strict=False):
+        if recipient.code is not None and recipient.response is not None:
+            reply["explain"] = explanation(recipient.response, code=recipient.code).members()
+    return shown
 
 
 def _reply(recipient: Recipient) -> dict[str, Any]:

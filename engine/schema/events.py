@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.account_condition import LastError
+from engine.schema.explain import Explain
 from engine.schema.export import ExportCompleted, ExportFailed
 from engine.schema.fields import Address, Check, Filled256, Off, Request, Response, When
 from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName
@@ -48,6 +49,10 @@ class RecipientReply(Response, frozen=True, kw_only=True):
     address: Annotated[Address, Meta(description="The envelope address.")]
     response: Annotated[str | UnsetType, Meta(description="The reply line. Absent: there was no reply.")] = UNSET
     response_code: Annotated[int | UnsetType, Meta(description="The reply code.", examples=[550])] = UNSET
+    explain: Annotated[
+        Explain | UnsetType,
+        Meta(description="What the reply means; for the first 10 recipients of the list. Absent: there was no reply."),
+    ] = UNSET
 
 
 _ACCEPTED = Annotated[tuple[Address, ...], Meta(description="The recipients for whom the server accepted the message.")]
@@ -60,6 +65,7 @@ _IN_DOUBT = Annotated[
 ]
 _ERROR_CODE = Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EENVELOPE"])]
 _SMTP_RESPONSE = Annotated[str | UnsetType, Meta(description="The server's line. Absent: there was no reply.")]
+_EXPLAIN = Annotated[Explain | UnsetType, Meta(description="What the reply means. Absent: there was no reply.")]
 _REJECTED = Annotated[tuple[RecipientReply, ...], Meta(description="The recipients that the server refused for good.")]
 
 
@@ -140,6 +146,7 @@ class MessageDeliveryError(Response, frozen=True, kw_only=True):
     error_code: _ERROR_CODE = UNSET
     smtp_response: _SMTP_RESPONSE = UNSET
     smtp_response_code: Annotated[int | UnsetType, Meta(description="The reply code.", examples=[451])] = UNSET
+    explain: _EXPLAIN = UNSET
     smtp_command: Annotated[
         str | UnsetType, Meta(description="The SMTP command that failed.", examples=["RCPT TO"])
     ] = UNSET
@@ -161,6 +168,7 @@ class MessageFailed(Response, frozen=True, kw_only=True):
     error_code: _ERROR_CODE = UNSET
     smtp_response: _SMTP_RESPONSE = UNSET
     smtp_response_code: Annotated[int | UnsetType, Meta(description="The reply code.", examples=[550])] = UNSET
+    explain: _EXPLAIN = UNSET
     attempts_made: Annotated[int, Meta(description="The number of attempts made.")]
     rejected: _REJECTED = ()
     in_doubt: _IN_DOUBT = UNSET

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.schema.explain import Explain
 from engine.schema.fields import Response, When
 
 _ID = Annotated[str, Meta(description="The message's id. It changes when the message moves.", examples=["AAAAAQAAAAE"])]
@@ -382,6 +383,9 @@ class MessageBounce(Response, frozen=True, kw_only=True):
         ),
     ]
     response: Annotated[BounceResponse, Meta(description="Why the message bounced.")]
+    explain: Annotated[
+        Explain | UnsetType, Meta(description="What the reply means. Absent: the notice quotes no reply.")
+    ] = UNSET
     mta: Annotated[str | UnsetType, Meta(description="The server that refused the message.")] = UNSET
     queue_id: Annotated[str | UnsetType, Meta(description="The message's id in the outbox. Absent: unknown.")] = UNSET
     message_id: Annotated[

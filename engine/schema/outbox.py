@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.schema.explain import Explain
 from engine.schema.fields import Address, Filled256, Instant, Off, Request, Response, When
 from engine.schema.paging import Page, PageQuery
 from engine.schema.submit import OnDoubt
@@ -110,6 +111,13 @@ class OutboxRecipient(Response, frozen=True, kw_only=True):
     ]
     code: Annotated[int | UnsetType, Meta(description="The last SMTP reply code.", examples=[550])] = UNSET
     response: Annotated[str | UnsetType, Meta(description="The last SMTP reply line.")] = UNSET
+    explain: Annotated[
+        Explain | UnsetType,
+        Meta(
+            description="What the reply means; for the first 100 recipients that were refused. Absent: nothing was "
+            "refused, or there was no reply."
+        ),
+    ] = UNSET
 
 
 class WaitingFor(Response, frozen=True, kw_only=True):
@@ -146,6 +154,10 @@ class OutboxAttempt(Response, frozen=True, kw_only=True):
     error_code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["EENVELOPE"])] = (
         UNSET
     )
+    explain: Annotated[
+        Explain | UnsetType,
+        Meta(description="What the server's refusal means. Absent: it refused nothing, or there was no reply."),
+    ] = UNSET
     interrupted: Annotated[
         bool | UnsetType, Meta(description="`true`: the engine ended during the attempt, so the transcript is lost.")
     ] = UNSET

@@ -227,11 +227,11 @@ def test_the_events_of_a_failure(engine: EngineProcess) -> None:
         "smtpCommand",
         "networkRouting",
         "job",
-    } | {"rejected"}
+    } | {"rejected", "explain"}
     assert set(data["job"]) == {"id", "attemptsMade", "attempts", "nextAttempt"}
     assert (data["queueId"], data["job"]["id"], data["networkRouting"]) == (queue_id, queue_id, None)
     assert data["error"] == f"Can't send mail - all recipients were rejected: {data['smtpResponse']}"
-    added = {"envelope", "errorCode", "smtpResponse", "smtpResponseCode", "attemptsMade", "rejected"}
+    added = {"envelope", "errorCode", "smtpResponse", "smtpResponseCode", "explain", "attemptsMade", "rejected"}
     assert set(failed) == {"messageId", "queueId", "error", "networkRouting"} | added
     assert failed["error"] == f"Error: {data['error']}"
 

@@ -250,6 +250,11 @@ class Documented:
             engine.request("POST", "/v1/account", self._mine)
             engine.wait_for_state("m", "connectError")
             text = text.replace("/v1/account/example", "/v1/account/m")
+        if "/quota" in text:
+            smtp = {**self._mine["smtp"], "limits": {"preset": "gmail"}}
+            made = engine.request("POST", "/v1/account", {**self._mine, "account": "limited", "smtp": smtp})
+            assert made.status == 200, made.body
+            text = text.replace("/v1/account/example", "/v1/account/limited")
         for shape, real in self._message_ids().items() if "AAAAAQAAAA" in text else ():
             text = re.sub(shape, real, text)
         if (draft := re.search(r"/v1/account/example/message/\w+(?=/submit)", text)) is not None:

@@ -128,6 +128,7 @@ async def test_what_a_deferred_message_says(tmp_path: Path, autojump_clock: obje
         await ann.get("/admin/outbox?state=deferred")
         assert ann.has("One deferred message") and ann.has("451 4.3.0") and ann.has("attempt 1 of 10")
         await ann.get(f"/admin/outbox/{queue_id}")
+        assert ann.has("At the server: The server takes no mail at the moment.")
         assert ann.has("The last attempt did not succeed.") and ann.has("Attempt 2 is due")
         assert ann.has("2 recipients") and ann.has("Deferred 1") and ann.has("Sent 1")
 

@@ -77,6 +77,10 @@ async def test_a_bounce(tmp_path: Path, told: str, autojump_clock: trio.testing.
             "recommendedAction": "remove",
         }
         assert (bounce["bounceType"], bounce["source"]) == ("hard", "dsn")
+        assert (bounce["explain"]["fault"], bounce["explain"]["what"]) == (
+            "recipient",
+            "There is no mailbox with this address.",
+        )
         if told != "envelope id":
             assert bounce["messageId"] == new["relatedMessageId"] == answer["messageId"]
             assert bounce["messageHeaders"]["subject"] == ["Hello"]

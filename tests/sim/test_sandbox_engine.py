@@ -74,6 +74,9 @@ async def test_a_refused_recipient_ends_at_once(simulation: Simulation, autojump
         answer = await engine.submit("acme", "reject+x@sandbox.example")
         failed = await engine.event("acme", "messageFailed")
         assert failed["data"]["smtpResponseCode"] == 550
+        error = await engine.event("acme", "messageDeliveryError")
+        for data in (error["data"], failed["data"], *failed["data"]["rejected"]):
+            assert (data["explain"]["fault"], data["explain"]["known"]) == ("recipient", True)
         await trio.sleep(86_400)
         assert names(engine.events("acme")) == ["messageDeliveryError", "messageFailed"], SEED
         assert engine.state(answer["queueId"]) is State.FAILED
@@ -93,6 +96,10 @@ async def test_one_gets_it_one_later_and_one_never(
         assert [each["address"] for each in first["data"]["rejected"]] == [to[2]]
         assert second["data"]["accepted"] == [to[1]]
         assert sorted(each.recipient for each in engine.sandbox.delivered) == sorted(to[:2]), SEED
+        entry = await engine.entry(answer["queueId"])
+        faults = [each.get("explain", {}).get("fault") for each in entry["recipients"]]
+        assert faults == [None, None, "recipient"]
+        assert entry["attemptLog"][0]["explain"]["known"] and "explain" not in entry["attemptLog"][1]
         assert engine.state(answer["queueId"]) is State.SENT
 
 
@@ -108,7 +115,7 @@ async def test_a_line_cut_after_the_dot_is_a_doubt_said_and_sent_again(
         assert doubt["data"]["onDoubt"] == "resend"
         assert doubt["data"]["nextAttempt"] == error["data"]["job"]["nextAttempt"]
         assert error["data"]["inDoubt"] is True, SEED
-        assert "smtpResponseCode" not in error["data"]
+        assert "smtpResponseCode" not in error["data"] and "explain" not in error["data"]
         assert sent["data"]["messageId"] == answer["messageId"]
         assert [each.message_id for each in engine.sandbox.delivered] == [answer["messageId"]] * 2, SEED
 

@@ -77,6 +77,7 @@ SHARED = {
     "delivery_reports",
     "recipient_events",
     "account_condition",
+    "explain",
     "token_request",
     "reference",
     "__init__",

@@ -148,12 +148,18 @@ def test_the_last_try(mix: str, states: str, state: str, events: list[str]) -> N
         }
 
 
+def test_ten_refused_recipients_of_an_event_are_explained() -> None:
+    refused = data(judged("r" * 12), F)
+    assert refused["explain"]["fault"] == "recipient"
+    assert ["explain" in each for each in refused["rejected"]] == [True] * 10 + [False] * 2
+
+
 def test_one_accepted_one_put_off_one_refused() -> None:
     judgement = judged("alr")
     sent, error = data(judgement, S), data(judgement, E)
     assert sent["accepted"] == ["0a@x.example"]
-    assert sent["rejected"] == [
-        {"address": "2r@x.example", "response": "550 5.1.1 Unknown", "responseCode": 550},
+    assert [(each["address"], each["response"], each["responseCode"]) for each in sent["rejected"]] == [
+        ("2r@x.example", "550 5.1.1 Unknown", 550)
     ]
     assert sent["envelope"] == {"from": "me@a.example", "to": ["0a@x.example", "1l@x.example", "2r@x.example"]}
     assert sent["response"] == "250 2.0.0 Ok"

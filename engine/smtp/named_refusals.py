@@ -23,11 +23,12 @@ class Who(msgspec.Struct, frozen=True):
 
 
 class Named(msgspec.Struct, frozen=True):
-    """`code` is shown as `serverResponseCode`, the other two under their own names."""
+    """`code` is shown as `serverResponseCode`, the next two under their own names. `source`: where it was looked up."""
 
     code: str
     description: str
     hint: str
+    source: str
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ _ENTRIES = (
     _entry(
         r"SmtpClientAuthentication is disabled for the Mailbox",
         "SmtpAuthDisabled",
-        "SMTP AUTH is switched off for the mailbox {mailbox}. This says nothing about the login.",
+        "SMTP AUTH is switched off for {mailbox}. This says nothing about the login.",
         "An administrator switches it on in Exchange Online PowerShell: Set-CASMailbox -Identity {argument} "
         "-SmtpClientAuthenticationDisabled $false. It takes effect within an hour.",
         _SMTP_AUTH,
@@ -114,7 +115,8 @@ def named(response: str, who: Who) -> Named | None:
         "signed_in": who.signed_in or "the user of the token",
         "mismatch": _mismatch(who),
     }
-    return Named(entry.code, entry.description.format_map(texts), entry.hint.format_map(texts))
+    source = entry.looked_up.partition(", ")[2]
+    return Named(entry.code, entry.description.format_map(texts), entry.hint.format_map(texts), source)
 
 
 def _argument(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.accounts.named_refusals import Who, named
+from engine.smtp.named_refusals import Who, named
 
 MISMATCH = "BAD User is authenticated but not connected."
 MAILBOX = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Mailbox."
