@@ -22,12 +22,11 @@ import msgspec
 
 from engine.environment import KEY, refuse_near_misses
 from engine.errors import ConfigError, NoFile
+from engine.quantities import parse_duration, parse_size
 
 Seconds = Annotated[float, "duration"]
 Bytes = Annotated[int, "size"]
 
-_LONGEST = 100_000 * 86400.0
-"""Seconds below which a duration has to be: sums with a time stay within what clocks and files can hold."""
 DEFAULT_SCHEDULE = (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 172800.0)
 
 _MOVED = {("webhooks", "allow_private"): ("network", "allow_private")}
@@ -45,10 +44,6 @@ PATHS = (
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
 _HOST_NAME = re.compile(r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
-_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
-_SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES = {"B": 1, None: 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -372,29 +367,6 @@ def _names() -> dict[str, str]:
     """Each key as `section.key`, by the name of its variable."""
     tables = msgspec.to_builtins(Config())
     return {f"ENGINE_{s.upper()}__{key.upper()}": f"{s}.{key}" for s, table in tables.items() for key in table}
-
-
-def parse_duration(value: object) -> float:
-    """Seconds from a number or a text such as `5m`. Raises ValueError."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LONGEST:
-        return float(value)
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a duration such as 10s, 5m or 1h")
-    seconds = float(match[1]) * _SECONDS[match[2]]
-    if seconds >= _LONGEST:
-        raise ValueError("must be shorter than 100 000 days")
-    return seconds
-
-
-def parse_size(value: object) -> int:
-    """Bytes from a number or a text such as `50MiB`. Raises ValueError."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a size such as 64KiB or 50MiB")
-    return int(match[1]) * _BYTES[match[2]]
 
 
 def _read(file: Path) -> dict[str, Any]:

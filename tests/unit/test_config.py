@@ -3,8 +3,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.config import Config, load, parse_duration, parse_size
+from engine.config import Config, load
 from engine.errors import ConfigError
+from engine.quantities import parse_duration, parse_size
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 
