@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
@@ -22,6 +22,7 @@ import msgspec
 
 from engine.environment import KEY, refuse_near_misses
 from engine.errors import ConfigError, NoFile
+from engine.quantities import parse_duration, parse_size
 
 Seconds = Annotated[float, "duration"]
 Bytes = Annotated[int, "size"]
@@ -43,10 +44,6 @@ PATHS = (
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
 _HOST_NAME = re.compile(r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
-_SIZE = re.compile(r"(\d+)\s*(B|KiB|MiB|GiB)?")
-_SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES = {"B": 1, None: 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -372,26 +369,6 @@ def _names() -> dict[str, str]:
     return {f"ENGINE_{s.upper()}__{key.upper()}": f"{s}.{key}" for s, table in tables.items() for key in table}
 
 
-def parse_duration(value: object) -> float:
-    """Seconds from a number or a text such as `5m`. Raises ValueError."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e10:
-        return float(value)
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a duration such as 10s, 5m or 1h")
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def parse_size(value: object) -> int:
-    """Bytes from a number or a text such as `50MiB`. Raises ValueError."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a size such as 64KiB or 50MiB")
-    return int(match[1]) * _BYTES[match[2]]
-
-
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
@@ -399,7 +376,9 @@ def _read(file: Path) -> dict[str, Any]:
         raise NoFile(str(file)) from error
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{file}: is nested too deeply") from error
+    except ValueError as error:  # of TOML, of UTF-8, or a number with thousands of digits
         raise ConfigError(f"{file}: is not valid TOML: {error}") from error
 
 
@@ -419,15 +398,20 @@ def _hint(section: str, key: str, where: str) -> Any:
 def _from_env(section: str, key: str, text: str) -> Any:
     hint = _hint(section, key, f"ENGINE_{section.upper()}__{key.upper()}")
     if _is_list(hint):
-        return [int(each) if get_args(hint)[0] is int and each.isdigit() else each for each in text.split()]
+        return [_number(int, each) if get_args(hint)[0] is int else each for each in text.split()]
     if hint is bool:
         return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
     if hint in (int, float):
-        try:
-            return hint(text)
-        except ValueError:
-            return text
+        return _number(hint, text)
     return text
+
+
+def _number(kind: Callable[[str], float], text: str) -> float | str:
+    """The number, or the text itself if it is none."""
+    try:
+        return kind(text)
+    except ValueError:
+        return text
 
 
 def _value(section: str, key: str, value: Any, where: str) -> Any:

@@ -45,7 +45,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 def _since(text: str) -> float:
     from datetime import UTC, datetime
 
-    from engine.config import parse_duration
+    from engine.quantities import parse_duration
     from engine.world import World
 
     try:

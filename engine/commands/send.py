@@ -57,7 +57,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 
 
 def _seconds(text: str) -> float:
-    from engine.config import parse_duration
+    from engine.quantities import parse_duration
 
     try:
         return parse_duration(text)

@@ -80,7 +80,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
 
 
 def _lifetime(text: str) -> float:
-    from engine.config import parse_duration
+    from engine.quantities import parse_duration
 
     try:
         seconds = parse_duration(text)
@@ -93,7 +93,7 @@ def _lifetime(text: str) -> float:
 
 def _rate(text: str) -> tuple[int, int]:
     """The maximum requests, and the seconds of a window."""
-    from engine.config import parse_duration
+    from engine.quantities import parse_duration
 
     most, slash, window = text.partition("/")
     try:

@@ -55,7 +55,7 @@ def _record(id: str, fields: dict[str, bytes], to: Destination) -> tuple[Gateway
         elif name not in _STATE:
             try:
                 given[name] = opened(msgspec.msgpack.decode(octets), to.secrets, name)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
                 raise Refused(f"{name}: cannot be read") from error
     members = known(given, GatewayCreate) | {"gateway": id}
     notes = list(unknown(given, GatewayCreate, ""))

@@ -10,7 +10,7 @@ from engine.api.oauth2 import MOST_APPS, members_of
 from engine.importing.destination import Destination
 from engine.importing.encryption import Decryption
 from engine.importing.item import Item, Refused, refused
-from engine.importing.records import known, parse, request, seconds, unpack
+from engine.importing.records import known, parse, refuse_empty, request, seconds, unpack
 from engine.importing.source import Stored
 from engine.oauth.app_book import sealed_record
 from engine.oauth.apps import App
@@ -54,6 +54,7 @@ async def plan(stored: Stored, to: Destination) -> AsyncIterator[Item]:
 
 async def _item(id: str, read: Callable[[], dict[str, Any]], to: Destination) -> Item:
     try:
+        refuse_empty(id)
         given = read()
         app = await _app(id, given, to)
     except Refused as error:

@@ -17,6 +17,10 @@ from engine.schema.fields import Request
 RequestT = TypeVar("RequestT", bound=Request)
 NOTHING: tuple[Any, ...] = (None, "", [], {})
 """Values that stand for a member that was never set."""
+_DEEPEST = 50
+"""Levels of lists and objects in a record. EmailEngine's have five."""
+_NEVER = 253402300800.0
+"""The year 10000, in seconds since 1970: no moment is stored beyond it, nor before 1970."""
 
 
 def unpack(octets: bytes | None, secrets: Decryption) -> dict[str, Any]:
@@ -49,17 +53,25 @@ def plain(octets: bytes, secrets: Decryption, name: str) -> str:
         raise Refused(f"{name}: is not UTF-8") from error
 
 
-def opened(value: Any, secrets: Decryption, name: str) -> Any:
+def opened(value: Any, secrets: Decryption, name: str, level: int = 0) -> Any:
     """The value with every encrypted text in it opened; msgpack5's `undefined` becomes None. Raises `Refused`."""
+    if level > _DEEPEST:
+        raise Refused(f"{name.partition('.')[0]}: is nested more than {_DEEPEST} levels deep")
     if isinstance(value, str):
         return plain(value.encode(), secrets, name)
     if isinstance(value, list):
-        return [opened(each, secrets, name) for each in value]
+        return [opened(each, secrets, name, level + 1) for each in value]
     if isinstance(value, dict):
-        return {str(key): opened(each, secrets, f"{name}.{key}") for key, each in value.items()}
+        return {str(key): opened(each, secrets, f"{name}.{key}", level + 1) for key, each in value.items()}
     if isinstance(value, msgspec.msgpack.Ext | bytes):
         return None
     return value
+
+
+def refuse_empty(id: str) -> None:
+    """Raise `Refused` for an id that no path of the API could name."""
+    if not id:
+        raise Refused("its id is empty")
 
 
 def known(given: dict[str, Any], kind: type[Request], left_out: Collection[str] = ()) -> dict[str, Any]:
@@ -86,15 +98,14 @@ def request(kind: type[RequestT], members: dict[str, Any]) -> RequestT:
 
 def seconds(value: Any, default: float) -> float:
     """The moment in an ISO 8601 text, a date of msgpack, or milliseconds since 1970; `default` for anything else."""
-    if isinstance(value, bool):
-        return default
-    if isinstance(value, int | float):
-        return value / 1000
+    moment = -1.0
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
             return default
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    return default
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        moment = value / 1000
+    elif isinstance(value, datetime):
+        moment = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    return moment if 0 <= moment < _NEVER else default

@@ -64,8 +64,8 @@ def _item(name: str, value: Any, is_there: bool, stored: Stored, to: Destination
         return refused("setting", name, "there is no such setting here")
     notes: tuple[str, ...] = ()
     if name == _EVENTS and isinstance(value, list):
-        lost = [str(each) for each in value if each not in EVENT_DATA and each != _ALL]
-        value = [each for each in value if each not in lost]
+        lost = [str(each) for each in value if not _is_event(each)]
+        value = [each for each in value if _is_event(each)]
         notes = tuple(f"without {each}, an event that is not raised here" for each in lost)
     if name == _URL and _ENABLED not in stored.settings:
         notes = (f"nothing is posted to it until {_ENABLED} is true",)
@@ -80,6 +80,10 @@ def _item(name: str, value: Any, is_there: bool, stored: Stored, to: Destination
         settings.save(tx, built)
 
     return to.item("setting", name, is_there, change, "settings.update", notes)
+
+
+def _is_event(value: Any) -> bool:
+    return isinstance(value, str) and (value in EVENT_DATA or value == _ALL)
 
 
 def _is_only_off(name: str) -> bool:

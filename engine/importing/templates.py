@@ -12,7 +12,7 @@ from engine.api.templates import MOST_TEMPLATES
 from engine.errors import Problem
 from engine.importing.destination import Destination
 from engine.importing.item import Item, Refused, refused, words_of
-from engine.importing.records import known, request, seconds, unknown, unpack
+from engine.importing.records import known, refuse_empty, request, seconds, unknown, unpack
 from engine.importing.source import Entry, Stored
 from engine.schema.templates import TemplateContent, TemplateCreate
 from engine.store import templates
@@ -45,6 +45,7 @@ async def plan(stored: Stored, to: Destination) -> AsyncIterator[Item]:
 
 
 async def _template(entry: Entry, to: Destination) -> tuple[templates.Stored, list[str]]:
+    refuse_empty(entry.id)
     if entry.owner and entry.owner not in to.accounts:
         raise Refused(f"it is of the account {entry.owner}, which does not come")
     meta, texts = unpack(entry.meta, to.secrets), unpack(entry.content, to.secrets)

@@ -45,6 +45,8 @@ def _token(hash: str, given: dict[str, Any], to: Destination) -> tuple[Token, li
     if not _HASH.fullmatch(hash):
         raise Refused("it is no SHA-256 hash of a token")
     account = given.get("account") or None
+    if account is not None and not isinstance(account, str):
+        raise Refused("account: must be a string")
     if account is not None and account not in to.accounts:
         raise Refused(f"it is for the account {account}, which does not come")
     expires = seconds(given["expires"], 0.0) if given.get("expires") else None

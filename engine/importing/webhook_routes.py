@@ -14,7 +14,7 @@ import msgspec
 
 from engine.importing.destination import Destination
 from engine.importing.item import Item, Refused, refused
-from engine.importing.records import known, parse, request, seconds, unpack
+from engine.importing.records import known, parse, refuse_empty, request, seconds, unpack
 from engine.importing.source import Entry, Stored
 from engine.model.webhook import EndpointSettings
 from engine.schema.events import EVENT_DATA
@@ -72,6 +72,7 @@ def plan(stored: Stored, to: Destination, most: int, secret: str | None) -> Iter
 
 
 def _record(entry: Entry, to: Destination) -> tuple[EndpointSettings, list[str], float]:
+    refuse_empty(entry.id)
     meta, content = unpack(entry.meta, to.secrets), unpack(entry.content, to.secrets)
     headers = meta.get("customHeaders")
     if isinstance(headers, str) and headers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quart import Response, request
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from engine.errors import Problem
 from engine.http.problems import phrase, problem_response
@@ -26,7 +26,9 @@ def make_metrics_app(metrics: Metrics) -> QuartTrio:
 
     async def refuse(error: HTTPException) -> Response:
         status = error.code or 500
-        return problem_response(Problem(status, phrase(status)))
+        allowed = error.valid_methods if isinstance(error, MethodNotAllowed) else None
+        headers = {"Allow": ", ".join(sorted(allowed))} if allowed else {}
+        return problem_response(Problem(status, phrase(status), headers=headers))
 
     app.add_url_rule("/metrics", view_func=scrape)
     app.register_error_handler(HTTPException, refuse)

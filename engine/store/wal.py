@@ -6,8 +6,10 @@ never acknowledged. After damage it would silently lose commits. Two signs tell 
 * the log's index (`-shm`) outlives a killed process and holds the number of committed frames;
 * two commits after a bad frame prove damage, since the second began only after the first was synced.
 
-A log that ends in one unfinished commit is in order. Format: SQLite's "WAL-mode File Format". A damaged log is refused
-with a one-line `ConfigError`, and nothing is changed. Only for a folder that no other process uses.
+A log that ends in one unfinished commit is in order, and so is one whose header never reached the disk, if there is no
+room for a frame behind it: that commit was the first, and the disk failed before it was synced. Format: SQLite's
+"WAL-mode File Format". A damaged log is refused with a one-line `ConfigError`, and nothing is changed. Only for a
+folder that no other process uses.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 from engine.errors import ConfigError
 
 FILE, INDEX = "journal.db-wal", "journal.db-shm"
-HEADER, FRAME_HEADER = 32, 24
+HEADER, FRAME_HEADER, SMALLEST_PAGE = 32, 24, 512
 BIG_ENDIAN = 0x377F0683
 MAGIC = (0x377F0682, BIG_ENDIAN)
 INDEX_HEADER = 48
@@ -40,6 +42,8 @@ def check(folder: Path) -> None:
         magic, _, size, _, _, _, first, second = struct.unpack(">8I", header)
         big = magic == BIG_ENDIAN
         if magic not in MAGIC or _sum(header[:24], 0, 0, big) != (first, second):
+            if not committed and file.stat().st_size < HEADER + FRAME_HEADER + SMALLEST_PAGE:
+                return
             raise _damaged(file, "its header cannot be read")
         good, whole, following = 0, True, 0
         sums = (first, second)

@@ -143,6 +143,7 @@ async def test_the_port_of_its_own_serves_nothing_else(
     for method, path, status in (("GET", "/", 404), ("GET", "/v1/accounts", 404), ("POST", "/metrics", 405)):
         answer = await stranger.ask(method, path)
         assert (answer.status, answer.json["statusCode"]) == (status, status)
+        assert answer.headers.get("allow") == ("GET, HEAD, OPTIONS" if status == 405 else None)
 
 
 async def test_what_waits_and_for_whom(asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock) -> None:

@@ -18,7 +18,18 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "engine").rglob("*.py"))
 
 ORDER = (
-    {"errors", "isotime", "retry_after", "sasl", "sasl_server", "version", "escaping", "field_errors", "masking"}
+    {
+        "errors",
+        "isotime",
+        "retry_after",
+        "sasl",
+        "sasl_server",
+        "version",
+        "escaping",
+        "field_errors",
+        "masking",
+        "quantities",
+    }
     | {"installed_packages", "counting"},
     {"handlebars"},
     {"mail"},

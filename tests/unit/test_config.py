@@ -3,8 +3,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.config import Config, load, parse_duration, parse_size
+from engine.config import Config, load
 from engine.errors import ConfigError
+from engine.quantities import parse_duration, parse_size
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 
@@ -250,3 +251,22 @@ def test_what_is_no_duration(value):
 def test_what_is_no_size(value):
     with pytest.raises(ValueError, match="must be a size"):
         parse_size(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = " + "[" * 20_000, "is nested too deeply"),
+        ("[http]\nport = " + "9" * 5000, "is not valid TOML: Exceeds the limit"),
+        ("[http]\ncors_max_age = '" + "9" * 400 + "s'", "must be shorter than 100 000 days"),
+        ("[http]\ncors_max_age = 1e10", "must be a duration"),
+    ],
+)
+def test_what_breaks_a_parser_is_refused_in_one_line(toml, text, words):
+    assert words in refused(toml(text), {})
+
+
+def test_a_digit_that_is_no_number_is_refused():
+    """`str.isdigit` accepts a superscript, and `int` does not."""
+    assert "network.mail_ports must be a whole number" in refused(None, {"ENGINE_NETWORK__MAIL_PORTS": "25 ²"})
+    assert "network.mail_ports" in refused(None, {"ENGINE_NETWORK__MAIL_PORTS": "9" * 5000})

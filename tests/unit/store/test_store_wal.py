@@ -58,6 +58,17 @@ def test_no_log_and_an_empty_one_are_whole(folder: Path) -> None:
     wal.check(folder)
 
 
+@pytest.mark.parametrize("size", [HEADER, HEADER + FRAME_HEADER])
+def test_a_header_that_never_reached_the_disk_is_no_damage(killed: Path, size: int) -> None:
+    """A disk that fails during the first commit of a log leaves room for a header, and zeros in it."""
+    (killed / wal.FILE).write_bytes(bytes(size))
+    with pytest.raises(ConfigError, match="its header cannot be read"):
+        wal.check(killed)
+    (killed / wal.INDEX).unlink()
+    wal.check(killed)
+    database.open_writer(killed).close()
+
+
 def test_every_flipped_bit_is_found_or_loses_nothing(killed: Path) -> None:
     log = (killed / wal.FILE).read_bytes()
     places = [
