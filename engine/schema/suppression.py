@@ -87,7 +87,8 @@ class SuppressionRemove(Request, frozen=True, kw_only=True):
     EXAMPLE = {"recipient": "ann@example.com"}
 
     recipient: Annotated[
-        Email | None, Meta(description="The recipient's address. Absent: everyone; it takes `all=true`.")
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="The recipient's address, as it is listed. Absent: everyone; it takes `all=true`."),
     ] = None
     account: Annotated[
         _Account | None,

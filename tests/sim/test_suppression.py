@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.testing
 from answers import plain
+from asking import Caller
 from simulation import Engine, Simulation
 
 from engine.accounts.suppression_feed import SuppressionFeed
@@ -19,6 +20,8 @@ from engine.api import suppression
 from engine.errors import Problem
 from engine.isotime import iso
 from engine.schema.suppression import SuppressionAdd, SuppressionQuery, SuppressionRemove
+from engine.store import suppressions
+from engine.store.suppressions import Suppression
 from engine.store.tokens import Token
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -67,6 +70,17 @@ class TestLists:
             assert [each["recipient"] for each in await listed(engine, OWN, query="B")] == ["bob@x.example"]
             assert await remove(engine, OWN, recipient="ann@x.example") == 1
             assert [each["account"] for each in await listed(engine, query="ann")] == [None]
+
+    async def test_whoever_is_listed_can_be_removed(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with running(tmp_path) as engine:
+            odd = "two..dots@x.example"  # as a bounce may name a recipient, and a request may not
+            entry = Suppression(scope="acme", recipient=odd, reason="hard-bounce", source="event", created=0.0)
+            await engine.context.store.commit(lambda tx: suppressions.put(tx, entry))
+            caller = await Caller.of(engine)
+            assert (await caller.ask("DELETE", f"/v1/suppression?recipient={odd}")).json == {"deleted": 1}
+            assert (await caller.ask("DELETE", "/v1/suppression?recipient=")).status == 400
 
     async def test_one_call_deletes_from_all_or_everyone(
         self, tmp_path: Path, autojump_clock: trio.testing.MockClock

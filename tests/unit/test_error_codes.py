@@ -44,6 +44,9 @@ def _text(node: ast.expr | None) -> Iterator[str]:
     if isinstance(node, ast.IfExp):
         yield from _text(node.body)
         yield from _text(node.orelse)
+    elif isinstance(node, ast.BoolOp):
+        for each in node.values:
+            yield from _text(each)
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
 
