@@ -22,7 +22,7 @@ from engine.smtp.meanings import (
 from engine.smtp.provider_answers import PROVIDER_ANSWERS
 
 _SPAMHAUS = Source("https://check.spamhaus.org/", LOOKED_UP)
-_EXIM = Source("https://docs.cpanel.net/whm/server-configuration/tweak-settings/", LOOKED_UP)
+_EXIM = Source("https://docs.cpanel.net/whm/server-configuration/tweak-settings/", None)
 _SES = Source("https://docs.aws.amazon.com/ses/latest/dg/manage-quotas.html", LOOKED_UP)
 _SPENT = "The account has sent as much as {0} lets it send in this time."
 _WAIT = "Wait until the limit is free again: the engine does so by itself. Set smtp.limits to spread mail beforehand."
@@ -135,14 +135,14 @@ ANSWERS = (
         r"spamcop",
         "554 5.7.1 Service unavailable; Client host [192.0.2.222] blocked using bl.spamcop.net; Blocked - see "
         "https://www.spamcop.net/bl.shtml?192.0.2.222",
-        Source("https://www.spamcop.net/bl.shtml", LOOKED_UP),
+        Source("https://www.spamcop.net/bl.shtml", None),
     ),
     _list(
         "Barracuda",
         r"barracudacentral|barracuda reputation",
         "550 5.7.1 Service unavailable; Client host [192.0.2.222] blocked using b.barracudacentral.org; "
         "http://www.barracudacentral.org/reputation?pr=1&ip=192.0.2.222",
-        Source("https://www.barracudacentral.org/lookups", LOOKED_UP),
+        Source("https://www.barracudacentral.org/lookups", None),
     ),
     _list(
         "SORBS",
@@ -154,13 +154,13 @@ ANSWERS = (
         "UCEPROTECT",
         r"uceprotect",
         "550 5.7.1 Service unavailable; client [192.0.2.222] blocked using dnsbl-1.uceprotect.net",
-        Source("https://www.uceprotect.net/en/rblcheck.php", LOOKED_UP),
+        Source("https://www.uceprotect.net/en/rblcheck.php", None),
     ),
     _list(
         "Proofpoint",
         r"proofpoint\.com|cloudmark|csi\.",
         "550 5.7.0 Local Policy Violation - IP 192.0.2.222 blocked, see https://ipcheck.proofpoint.com/?ip=192.0.2.222",
-        Source("https://ipcheck.proofpoint.com/", LOOKED_UP),
+        Source("https://ipcheck.proofpoint.com/", None),
     ),
     _list(
         "others",

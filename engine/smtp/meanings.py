@@ -18,10 +18,13 @@ server that answered. `network`: the IP address that the mail came from.
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where a meaning is from, and the month in which it was looked up."""
+    """Where a meaning is from, and the month in which it was looked up there.
+
+    `looked_up` None: the page was not read. The replies lead there, and their own words say what they mean.
+    """
 
     url: str
-    looked_up: str
+    looked_up: str | None
 
 
 class Meaning(msgspec.Struct, frozen=True):

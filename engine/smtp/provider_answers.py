@@ -10,9 +10,9 @@ _MICROSOFT_AUTH = Source(
     LOOKED_UP,
 )
 _MICROSOFT_DELIST = Source(
-    "https://learn.microsoft.com/defender-office-365/external-senders-use-the-delist-portal", LOOKED_UP
+    "https://learn.microsoft.com/defender-office-365/external-senders-use-the-delist-portal", None
 )
-_MICROSOFT_CONSUMER = Source("https://sendersupport.olc.protection.outlook.com/pm/troubleshooting.aspx", LOOKED_UP)
+_MICROSOFT_CONSUMER = Source("https://sendersupport.olc.protection.outlook.com/pm/troubleshooting.aspx", None)
 _YAHOO = Source("https://senders.yahooinc.com/smtp-error-codes/", LOOKED_UP)
 _APPLE = Source("https://support.apple.com/102322", LOOKED_UP)
 
