@@ -67,7 +67,7 @@ def test_nothing_wrong_happens(seed: int, safely: Callable[[int], str]) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", SEEDS[:2])
+@pytest.mark.parametrize("seed", SEEDS[1:2])  # the first takes five times as long
 def test_everything_settles_once_the_faults_stop(seed: int) -> None:
     simulate(seed, Mode.LIVENESS, DAYS)
 
