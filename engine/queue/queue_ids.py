@@ -3,7 +3,7 @@
 11 digits are for the milliseconds, then 8 tell messages of the same millisecond apart. With 8 random digits, one of
 100,000 messages that are due at the same time would probably get the id of another. So they come from a counter that
 begins anywhere: within one process it repeats after 2**32 ids. An id of an earlier process is recognised in the
-journal.
+journal, which is only asked about ids up to the newest that it had at the start.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ _MASK = 0xFFFFFFFF
 
 
 class QueueIds:
-    """Makes ids. `reader` reads the journal in which they are to be new."""
+    """Makes ids. `reader` reads the journal in which they are to be new, and to which no other process writes."""
 
     def __init__(self, reader: sqlite3.Connection, world: World) -> None:
         self._reader = reader
+        self._newest = messages.newest_queue_id(reader)
         self._count = int.from_bytes(world.token_bytes(4), "big")
 
     def new(self, send_at: float) -> str:
@@ -34,5 +35,5 @@ class QueueIds:
         while True:
             self._count += 1
             found = f"{moment}{self._count * _STEP & _MASK:08x}"
-            if not messages.exists(self._reader, found):
+            if found > self._newest or not messages.exists(self._reader, found):
                 return found

@@ -67,6 +67,12 @@ def exists(db: sqlite3.Connection | Tx, queue_id: str) -> bool:
     return db.execute("SELECT 1 FROM message WHERE queue_id = ?", (queue_id,)).fetchone() is not None
 
 
+def newest_queue_id(db: sqlite3.Connection | Tx) -> str:
+    """The queue id that sorts last: that of the message with the latest time of sending; empty if there is none."""
+    (found,) = db.execute("SELECT max(queue_id) FROM message").fetchone()
+    return found or ""
+
+
 def recipients(db: sqlite3.Connection | Tx, message: int) -> list[Recipient]:
     """All recipients of a message, in envelope order."""
     rows = db.execute(
