@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,3 +96,23 @@ engine() {
     esac
 }
 """
+
+
+def run(script: str, folder: Path, environment: dict[str, str], under: Sequence[str] = ()) -> str:
+    """What the script of bash prints, its errors too. Fails the test at the first command that fails.
+
+    `under`: a command that runs it, such as unshare.
+    """
+    done = subprocess.run(
+        [*under, "bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from real.documents import command, source_folder
+from real.documents import command, run, source_folder
 from real.engine_process import REPOSITORY
 
 MACHINE = """
@@ -72,18 +72,8 @@ class MachineCopy:
             "INSIDE": f"{INSIDE}\n{script}",
         }
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        done = subprocess.run(
-            ["unshare", "-mnp", "--fork", "--kill-child", "bash", "-euo", "pipefail", "-c", MACHINE],
-            env={**kept, **names},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-6000:]
-        return done.stdout
+        apart = ["unshare", "-mnp", "--fork", "--kill-child"]
+        return run(MACHINE, self._folder, {**kept, **names}, under=apart)
 
 
 def _stand_ins(folder: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from real.certificates import Certificates
-from real.documents import FOLLOW, Block, blocks, command, documents, environment_folder, source_folder
+from real.documents import FOLLOW, Block, blocks, command, documents, environment_folder, run, source_folder
 from real.dovecot import Dovecot
 from real.engine_process import REPOSITORY, EngineProcess
 from real.machine_copy import MachineCopy
@@ -50,23 +50,6 @@ def test_a_block_that_is_not_run_says_why(block: Block) -> None:
 def test_every_block_is_run_or_says_why_not() -> None:
     left = [block for file in documents() if file not in RUN_HERE for block in blocks(file)]
     assert not [f"{block.file}:{block.line}" for block in left if not block.reason]
-
-
-def run(script: str, folder: Path, environment: dict[str, str]) -> str:
-    """What the script prints. Fails the test at the first command that fails."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
-    return done.stdout
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
