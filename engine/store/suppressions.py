@@ -69,17 +69,17 @@ def remove(tx: Tx, scope: str | None, recipient: str | None) -> int:
 
 def of_recipients(db: Db, account: str, addresses: Sequence[str], now: float) -> dict[str, Suppression]:
     """Those of `addresses` to which an account sends nothing, by address; the engine's list before the account's."""
-    by_key = {key_of(each): each for each in addresses}
-    keys, found = list(by_key), dict[str, Suppression]()
-    for start in range(0, len(keys), _MOST_VARIABLES):
-        part = keys[start : start + _MOST_VARIABLES]
+    keys, found = {each: key_of(each) for each in addresses}, dict[str, Suppression]()
+    wanted = list(dict.fromkeys(keys.values()))
+    for start in range(0, len(wanted), _MOST_VARIABLES):
+        part = wanted[start : start + _MOST_VARIABLES]
         rows = db.execute(
             f"SELECT address, {_COLUMNS} FROM suppressed WHERE scope IN ('', ?) "
             f"AND address IN ({', '.join('?' * len(part))}) AND coalesce(expires > ?, 1) ORDER BY scope DESC",
             (account, *part, now),
         )
         found.update({address: _entry(row) for address, *row in rows})
-    return {each: found[key_of(each)] for each in addresses if key_of(each) in found}
+    return {each: found[key] for each, key in keys.items() if key in found}
 
 
 def entries(
