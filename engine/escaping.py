@@ -6,12 +6,19 @@ control, line and bidirectional characters could forge lines or hide text, so ea
 
 from __future__ import annotations
 
+import unicodedata
+
 
 def escape_controls(text: str) -> str:
     """`text` with each character that does not print as itself written as `\\x0a`, `\\u202e` or `\\U000e0041`."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else _escaped(ord(each)) for each in text)
+
+
+def has_controls(text: str) -> bool:
+    """Whether there is a control character (Unicode category Cc) in `text`."""
+    return not text.isprintable() and any(unicodedata.category(each) == "Cc" for each in text)
 
 
 def _escaped(code: int) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from engine.escaping import has_controls
 from engine.imap.commands import flag_list
 from engine.mail.addresses import parse_address
 from engine.mail.header_writing import message_id_of
@@ -55,7 +55,7 @@ def line(value: str) -> str:
 def login(value: str) -> str:
     """A user or an access token, without control characters."""
     value = line(value)
-    if not value.isprintable() and any(unicodedata.category(each) == "Cc" for each in value):
+    if has_controls(value):
         raise ValueError("must not contain control characters")
     return value
 

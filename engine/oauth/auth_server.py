@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -24,6 +23,7 @@ import msgspec
 import trio
 
 from engine.errors import NetworkError, ProtocolError
+from engine.escaping import has_controls
 from engine.oauth.answers import read_json
 from engine.oauth.errors import TokenError, Trouble
 from engine.oauth.http_client import HttpAnswer, Wire
@@ -173,11 +173,7 @@ def _text(members: Mapping[str, Any], names: tuple[str, ...], longest: int) -> s
         value = members.get(name)
         if value is None or value == "":
             continue
-        if (
-            not isinstance(value, str)
-            or len(value) > longest
-            or any(unicodedata.category(each) == "Cc" for each in value)
-        ):
+        if not isinstance(value, str) or len(value) > longest or has_controls(value):
             raise ValueError(f"holds a {name} that cannot be used")
         return value
     return None
