@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import trio
 from person import Person
+from signed_in import ANN, at
 from simulation import Simulation
-from test_account_sign_in import ANN, at
 
 from engine.oauth.token_requests import TokenRequests
 

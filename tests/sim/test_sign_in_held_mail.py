@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import trio
+from signed_in import ANN, at
 from simulation import Simulation
-from test_account_sign_in import ANN, at
 
 from engine.model.message_states import State
 from engine.queue.attempt import Attempts

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import trio
+from signed_in import ANN, at
 from simulation import Simulation
-from test_account_sign_in import ANN, at
 
 from engine.sandbox.oauth import Fault
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from asking import Caller
+from signed_in import ANN, at
 from simulation import Simulation
-from test_account_sign_in import ANN, at
 
 SERVICE_APP = {
     "name": "All",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import trio
+from signed_in import ELSEWHERE, at
 from simulation import Simulation
-from test_account_sign_in import ELSEWHERE, at
 
 from engine.model.message_states import State
 from engine.sandbox.faults import HANG_UP
