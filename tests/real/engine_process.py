@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -182,6 +183,13 @@ class EngineProcess:
         except TimeoutError as error:
             raise TimeoutError(f"{error}; it is {seen.get('state')}, {seen.get('lastError')}") from error
         return seen
+
+    def wait_for_line(self, pattern: str) -> re.Match[str]:
+        """The first line of its log that `pattern` finds, also one that comes only after it answers `/health`."""
+        wait_until(lambda: re.search(pattern, self.log, re.MULTILINE), f"a line like {pattern!r} in the log")
+        found = re.search(pattern, self.log, re.MULTILINE)
+        assert found is not None
+        return found
 
     def kill9(self) -> None:
         """End it with no chance to clean up; nothing to do when it does not run."""

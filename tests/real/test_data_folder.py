@@ -62,8 +62,9 @@ def test_a_moved_folder_takes_nothing_in_and_goes_on_when_it_is_back(
     assert hand_in(engine, "Hi " * 3000).status == 200
     smtp_server.wait_for_messages(3)
     assert engine.log.count("is no longer the file that the engine has open") == 1
-    assert engine.log.count("the journal is back") == 1
+    engine.wait_for_line("the journal is back")
     engine.kill9()
+    assert engine.log.count("the journal is back") == 1
     engine.start()
     wait_until(lambda: [each["event"] for each in all_events(engine)].count("messageSent") == 2, "both messages")
 

@@ -52,10 +52,10 @@ def test_https(engine: EngineProcess, tmp_path: Path) -> None:
     engine.trust = ssl.create_default_context(cafile=tmp_path / "ca.pem")
     engine.start()
     url = f"https://{HOST}:{engine.port}"
-    assert f"listens on {url}" in engine.log
+    engine.wait_for_line(rf"listens on {url},")
 
     # People: the cookie of the session is for this host alone.
-    (link,) = re.findall(rf"^{url}/admin/enter\?key=(\S+)$", engine.log, re.MULTILINE)
+    link = engine.wait_for_line(rf"^{url}/admin/enter\?key=(\S+)$")[1]
     form = urlencode({"key": link, "name": "ann", "password": "correct horse battery"}).encode()
     entered = engine.request(
         "POST", "/admin/enter", form, headers={"Content-Type": "application/x-www-form-urlencoded"}, token=""
@@ -72,7 +72,7 @@ def test_https(engine: EngineProcess, tmp_path: Path) -> None:
     assert "where an engine answers" in engine.command("doctor").stdout
 
     # Prometheus: by a port of its own, in plain HTTP and without a token.
-    assert f"Prometheus reads http://{HOST}:{metrics_port}/metrics" in engine.log
+    engine.wait_for_line(rf"Prometheus reads http://{HOST}:{metrics_port}/metrics$")
     with urlopen(f"http://{HOST}:{metrics_port}/metrics") as scraped:
         assert b'\nmailbox_engine_certificate_ends_seconds{port="msa"} 3' in scraped.read()
 
