@@ -292,4 +292,7 @@ MIGRATIONS: tuple[str, ...] = (
         DELETE FROM reply WHERE message = OLD.id;
     END;
     """,
+    """
+    ALTER TABLE message ADD COLUMN if_suppressed TEXT NOT NULL DEFAULT 'skip';  -- or fail, or send
+    """,
 )
