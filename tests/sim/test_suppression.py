@@ -82,6 +82,17 @@ class TestLists:
             assert (await caller.ask("DELETE", f"/v1/suppression?recipient={odd}")).json == {"deleted": 1}
             assert (await caller.ask("DELETE", "/v1/suppression?recipient=")).status == 400
 
+    async def test_an_address_is_the_same_however_it_is_written(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with running(tmp_path) as engine:
+            assert await add(engine, "ann@b\u00fccher.example")
+            assert (await engine.submit("acme", "Ann@xn--bcher-kva.example"))["response"] == "Skipped"
+            assert await remove(engine, recipient="ann@B\u00dcCHER.example") == 1
+            odd = Suppression(scope="acme", recipient="a..b@x.example", reason="x", source="event", created=0.0)
+            await engine.context.store.commit(lambda tx: suppressions.put(tx, odd))
+            assert (await engine.submit("acme", '"a..b"@x.example'))["response"] == "Skipped"
+
     async def test_one_call_deletes_from_all_or_everyone(
         self, tmp_path: Path, autojump_clock: trio.testing.MockClock
     ) -> None:
