@@ -295,4 +295,10 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE message ADD COLUMN if_suppressed TEXT NOT NULL DEFAULT 'skip';  -- or fail, or send
     """,
+    """
+    ALTER TABLE attempt ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;  -- 1: against the limits of its account
+    UPDATE attempt SET counted = 1 WHERE EXISTS (
+        SELECT 1 FROM quota_use u WHERE u.message = attempt.message AND u.attempt = attempt.number
+    );
+    """,
 )
