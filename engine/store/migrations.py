@@ -292,4 +292,13 @@ MIGRATIONS: tuple[str, ...] = (
         DELETE FROM reply WHERE message = OLD.id;
     END;
     """,
+    """
+    ALTER TABLE message ADD COLUMN if_suppressed TEXT NOT NULL DEFAULT 'skip';  -- or fail, or send
+    """,
+    """
+    ALTER TABLE attempt ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;  -- 1: against the limits of its account
+    UPDATE attempt SET counted = 1 WHERE EXISTS (
+        SELECT 1 FROM quota_use u WHERE u.message = attempt.message AND u.attempt = attempt.number
+    );
+    """,
 )
