@@ -31,8 +31,6 @@ class Recorder:
         self._spool = spool
         self._journal = journal
         self._schedule = schedule
-        self.sandboxes: set[str] = set()
-        """Sandbox accounts: their `messageSent` says that the mail went nowhere."""
 
     def end_attempt(self, tx: Tx, message: Message, judgement: Judgement, now: float, interruptions: int = 0) -> bool:
         """Write how the current attempt ended.
@@ -118,8 +116,6 @@ class Recorder:
         for recipient in judgement.recipients:
             messages.set_recipient(tx, message.id, recipient)
         for name, data in judgement.events:
-            if name == "messageSent" and message.gateway is None and message.account in self.sandboxes:
-                data["sandbox"] = True
             self.announce(tx, message, name, data)
             if name == "messageFailed" or (name == "messageInDoubt" and _is_new_doubt(message, judgement)):
                 tx.after_commit(partial(_tell, message, name, data))
