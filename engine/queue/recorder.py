@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from engine.events.journal import Journal
-from engine.model.message import Message
+from engine.model.message import Message, Recipient
 from engine.model.message_states import State
 from engine.queue import doubt
 from engine.queue.outcome import Judgement
@@ -22,6 +22,9 @@ from engine.store.bodies import Spool
 from engine.store.writer import Tx
 
 log = logging.getLogger("engine.queue")
+
+SUPPRESSED = "EENVELOPE"
+"""The error code that, without any attempt, only messages have whose recipients are suppressed."""
 
 
 class Recorder:
@@ -67,6 +70,11 @@ class Recorder:
         """Write who was accepted so far in an attempt that continues, and clear the mark of that final dot."""
         messages.clear_dot(tx, message.id)
         self._write(tx, message, judgement)
+
+    def left_out(self, tx: Tx, message: Message, judgement: Judgement) -> list[Recipient]:
+        """Write who is left out of an attempt that begins; return all recipients with their new states."""
+        self._write(tx, message, judgement)
+        return messages.recipients(tx, message.id)
 
     def drop(self, tx: Tx, message: int) -> None:
         """Drop the body of a message that has ended and owes no Sent copy."""
@@ -135,7 +143,10 @@ def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
         whom = "1 recipient does" if count == 1 else f"{count} recipients do"
         doubt = "; it is not known whether it arrived" if data.get("inDoubt") else ""
         by = f"the gateway {message.gateway}" if message.gateway is not None else "the account"
-        after = f"after {counted(made, 'attempt')}" if made else f"since {by} could not send in all its time"
+        if made:
+            after = f"after {counted(made, 'attempt')}"
+        else:
+            after = "unsent" if data["errorCode"] == SUPPRESSED else f"since {by} could not send in all its time"
         log.warning("given up %s: %s not get it%s. The error: %s", after, whom, doubt, error, extra=about)
         return
     if data["searchingSentFolder"]:

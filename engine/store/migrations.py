@@ -293,6 +293,15 @@ MIGRATIONS: tuple[str, ...] = (
     END;
     """,
     """
+    ALTER TABLE message ADD COLUMN if_suppressed TEXT NOT NULL DEFAULT 'skip';  -- or fail, or send
+    """,
+    """
+    ALTER TABLE attempt ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;  -- 1: against the limits of its account
+    UPDATE attempt SET counted = 1 WHERE EXISTS (
+        SELECT 1 FROM quota_use u WHERE u.message = attempt.message AND u.attempt = attempt.number
+    );
+    """,
+    """
     CREATE TABLE sandbox_step (           -- what the sandbox does next for an account
         account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
         id TEXT NOT NULL,
