@@ -37,8 +37,6 @@ class Recorder:
         self._spool = spool
         self._journal = journal
         self._schedule = schedule
-        self.sandboxes: set[str] = set()
-        """Sandbox accounts: their `messageSent` says that the mail went nowhere."""
 
     def end_attempt(
         self, tx: Tx, message: Message, judgement: Judgement, now: float, interruptions: int = 0
@@ -140,8 +138,6 @@ class Recorder:
             messages.set_recipient(tx, message.id, recipient)
         self._journal.deliveries.judged(tx, message, judgement.recipients, of_attempt=of_attempt)
         for name, data in judgement.events:
-            if name == "messageSent" and message.gateway is None and message.account in self.sandboxes:
-                data["sandbox"] = True
             told.append((self._journal.append(tx, name, message.account, data, about=about), name))
             if name == "messageFailed" or (name == "messageInDoubt" and _is_new_doubt(message, judgement)):
                 tx.after_commit(partial(_tell, message, name, data))
