@@ -19,6 +19,7 @@ import trio
 
 from engine.accounts.account import Account
 from engine.accounts.registration import is_sandbox
+from engine.errors import StorageFailed
 from engine.queue.schedule import Schedule
 from engine.sandbox.provider import Sandbox
 from engine.store import follow_ups, sandbox, sent_copies
@@ -79,6 +80,10 @@ class PassingTime:
                     await trio.sleep(LOOK_SECONDS)
                 if self._find(account) is running:
                     await self._move(running, min(ahead, max(self._next(running), SHORTEST)))
+        except StorageFailed:
+            raise
+        except Exception:
+            log.exception("moving the time of an account crashed", extra={"account": account})
         finally:
             self._moving.pop(account).set()
 
