@@ -127,6 +127,8 @@ def announcing(
             return
         number = journal.append(tx, "messageReply", row.account, event, scope(row))
         replies.note(tx, sent, reply.key, number, world.now())
+        asked = bounces.has_recipient(tx, sent.id, author)
+        journal.deliveries.replied(tx, row.account, author if asked else bounces.first_recipient(tx, sent.id))
 
     return follow
 
