@@ -241,6 +241,7 @@ class TestSuppressedWhileItWaits:
             assert (failed["attemptsMade"], failed["envelope"]["to"]) == (0, ["ann@x.example"])
             entry = await engine.entry(queue_id)
             assert (entry["state"], entry["recipients"][0]["response"]) == ("failed", said)
+            assert entry["progress"]["status"] == "error"
             assert engine.sandbox.delivered == []
 
     async def test_the_others_get_it(self, tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
