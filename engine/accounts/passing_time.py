@@ -19,6 +19,7 @@ import trio
 
 from engine.accounts.account import Account
 from engine.accounts.registration import is_sandbox
+from engine.errors import StorageFailed
 from engine.queue.schedule import Schedule
 from engine.sandbox.provider import Sandbox
 from engine.store import follow_ups, sandbox, sent_copies
@@ -31,6 +32,8 @@ LOOK_SECONDS = 0.01
 """Seconds after which to look again whether what is due has happened."""
 SHORTEST = 1.0
 """The fewest seconds moved at once, so that messages due one after another do not take as many commits."""
+EACH_SECOND = 10
+"""Waiting messages for which one more second is moved at once: each move reads all of them."""
 FILING_SECONDS = 2.0
 """How long to wait for copies in the Sent folder that are due, in case the mailbox cannot be reached."""
 
@@ -78,7 +81,12 @@ class PassingTime:
                 while self._is_at_work(running, began):  # noqa: ASYNC110 - any of several things may end it
                     await trio.sleep(LOOK_SECONDS)
                 if self._find(account) is running:
-                    await self._move(running, min(ahead, max(self._next(running), SHORTEST)))
+                    grain = max(SHORTEST, sandbox.count_waiting(self._store.reader, account) / EACH_SECOND)
+                    await self._move(running, min(ahead, max(self._next(running), grain)))
+        except StorageFailed:
+            raise
+        except Exception:
+            log.exception("moving the time of an account crashed", extra={"account": account})
         finally:
             self._moving.pop(account).set()
 

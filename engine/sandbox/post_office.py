@@ -30,11 +30,15 @@ _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(\S+)", re.IGNORECA
 
 
 class ReceivedEnvelope(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of MAIL and RCPT. `user` is the login, `helo` the client's name, `envelope_id` ENVID."""
+    """The data of MAIL and RCPT. `user` is the login, `helo` the client's name, `envelope_id` ENVID.
+
+    `account` is the id of the account that sent it, None for none.
+    """
 
     sender: str
     recipients: tuple[str, ...]
     user: str | None = None
+    account: str | None = None
     helo: str = "localhost"
     smtputf8: bool = False
     eight_bit: bool = False

@@ -107,9 +107,8 @@ class Sandbox:
         """What the provider does for this account (its id) alone."""
         found = self._rehearsals.get(account)
         if found is None:
-            found = self._rehearsals[account] = Rehearsal(
-                None if self.scripts is None else self.scripts.script_of(account), self.patience
-            )
+            script = None if self.scripts is None else self.scripts.script_of(account)
+            found = self._rehearsals[account] = Rehearsal(account, script, self.patience)
         return found
 
     def forget(self, account: str) -> None:

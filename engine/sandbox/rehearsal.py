@@ -31,9 +31,10 @@ _SAID = {
 
 
 class Rehearsal:
-    """One account's part in the sandbox. `script` None: it has none."""
+    """One account's part in the sandbox. `account` is its id, None for nobody's; `script` None: it has none."""
 
-    def __init__(self, script: Script | None = None, patience: float = math.inf) -> None:
+    def __init__(self, account: str | None = None, script: Script | None = None, patience: float = math.inf) -> None:
+        self.account = account
         self.moved = 0.0
         """Seconds by which its time was moved forward since the process began."""
         self.imap_connections: set[MemoryStream] = set()

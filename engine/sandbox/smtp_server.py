@@ -255,6 +255,7 @@ class SmtpConnection:
             sender=mail.sender,
             recipients=tuple(each.recipient for each in self._protocol.recipients),
             user=user,
+            account=self._rehearsal.account,
             helo=self._protocol.helo or HOSTNAME,
             smtputf8=mail.smtputf8,
             eight_bit=mail.eight_bit,

@@ -130,6 +130,11 @@ def waiting_messages(db: Db, account: str) -> list[tuple[int, float, bool]]:
     return [(row, due, bool(chosen)) for row, due, chosen in rows]
 
 
+def count_waiting(db: Db, account: str) -> int:
+    """How many of the account's messages have not ended."""
+    return int(db.execute("SELECT count(*) FROM message WHERE account = ? AND ended IS NULL", (account,)).fetchone()[0])
+
+
 def request(tx: Tx, account: str, key: str) -> bytes | None:
     """The SHA-256 of the request that used this idempotency key; None: none is known to have."""
     row = tx.execute("SELECT fingerprint FROM sandbox_request WHERE account = ? AND key = ?", (account, key)).fetchone()

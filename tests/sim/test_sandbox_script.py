@@ -346,7 +346,7 @@ async def test_what_is_wrong_is_named(shop: Rehearsal, body: dict[str, Any], pat
 async def test_more_steps_than_an_account_may_have(shop: Rehearsal) -> None:
     await shop.script(*[{"fault": "refused"}] * 100)
     answer = await shop.caller.ask("POST", PATH, {"account": "shop", "steps": [{"fault": "refused"}]})
-    assert (answer.status, answer.json["code"]) == (400, "TooMany")
+    assert (answer.status, answer.json["code"]) == (429, "TooMany")
 
 
 async def test_who_may(shop: Rehearsal) -> None:
@@ -377,3 +377,49 @@ async def test_where_the_sandbox_is_switched_off(tmp_path: Path, autojump_clock:
     async with simulation.running() as engine:
         caller = await Caller.of(engine)
         assert (await caller.ask("POST", PATH, {"account": "shop"})).status == 404
+
+
+async def test_limits_move_with_time(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    began = trio.current_time()
+    async with Simulation(tmp_path / "data", 4711).running() as engine:
+        given = servers("shop", "x")
+        await engine.register("shop", imap=given["imap"], smtp={**given["smtp"], "limits": {"perDay": 2}})
+        account = engine.context.registry.get("shop")
+        assert account is not None
+        # No request gives a sandbox account limits; one that signs in with OAuth2 at the sandbox may have them.
+        account.change(msgspec.structs.replace(account.record, sandbox=True), account.restricted)
+        shop = Rehearsal(engine, await Caller.of(engine))
+        first, second, third = [await shop.submit() for _ in range(3)]
+        await engine.until_ended(first, second)
+        assert engine.state(third) is State.QUEUED
+        await shop.script(advance=DAY - 3600)
+        assert engine.state(third) is State.QUEUED
+        await shop.script(advance=3700)
+        await shop.told("messageSent", 3)
+        windows = (await shop.caller.ask("GET", "/v1/account/shop/quota")).json["windows"]
+        assert windows[0]["used"] == 1
+    assert trio.current_time() - began < 60
+
+
+async def test_the_mailbox_is_cut_off(shop: Rehearsal) -> None:
+    await shop.script({"server": "imap", "fault": "certificate", "times": None})
+    assert "self-signed" in (await shop.told("connectError"))["response"]
+    await shop.caller.ask("DELETE", f"{PATH}?account=shop")
+    account = shop.engine.context.registry.get("shop")
+    assert account is not None
+    account.reconnect()
+    with trio.fail_after(60):
+        while account.status.state != "connected":
+            await account.status.moves()
+
+
+async def test_the_mail_of_one_account(shop: Rehearsal) -> None:
+    await shop.engine.register("other")
+    await shop.engine.submit("other", "shop@sandbox.example")
+    await shop.engine.event("other", "messageSent")
+    await shop.submit(subject="Mine")
+    await shop.told("messageSent")
+    listed = (await shop.caller.ask("GET", "/v1/sandbox/messages?account=shop")).json
+    assert [(each["subject"], each["account"]) for each in listed["messages"]] == [("Mine", "shop")]
+    inbox = (await shop.caller.ask("GET", "/v1/account/shop/messages?path=INBOX")).json
+    assert [each["subject"] for each in inbox["messages"]] == ["Hello"]
