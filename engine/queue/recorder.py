@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from engine.events.journal import Journal
-from engine.model.message import Message
+from engine.model.message import Message, Recipient
 from engine.model.message_states import State
 from engine.queue import doubt
 from engine.queue.outcome import Judgement
@@ -26,6 +26,8 @@ log = logging.getLogger("engine.queue")
 
 Told = tuple[int, str]
 """An event: its number and its name."""
+SUPPRESSED = "EENVELOPE"
+"""The error code that, without any attempt, only messages have whose recipients are suppressed."""
 
 
 class Recorder:
@@ -78,6 +80,19 @@ class Recorder:
         """Write who was accepted so far in an attempt that continues, and clear the mark of that final dot."""
         messages.clear_dot(tx, message.id)
         self._write(tx, message, judgement)
+
+    def left_out(self, tx: Tx, message: Message, judgement: Judgement) -> list[Recipient]:
+        """Write who is left out of an attempt that begins; return all recipients with their new states."""
+        self.note_left_out(tx, message, judgement)
+        self._write(tx, message, judgement)
+        return messages.recipients(tx, message.id)
+
+    def note_left_out(self, tx: Tx, message: Message, judgement: Judgement) -> None:
+        """Note in the timeline to whom the message is not sent after all: an event follows only once it ends."""
+        for each in judgement.recipients:
+            timeline.note(
+                tx, About(message.id, each.address, {"response": each.response}), "notSent", self._journal.now()
+            )
 
     def drop(self, tx: Tx, message: int) -> None:
         """Drop the body of a message that has ended and owes no Sent copy."""
@@ -155,7 +170,10 @@ def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
         whom = "1 recipient does" if count == 1 else f"{count} recipients do"
         doubt = "; it is not known whether it arrived" if data.get("inDoubt") else ""
         by = f"the gateway {message.gateway}" if message.gateway is not None else "the account"
-        after = f"after {counted(made, 'attempt')}" if made else f"since {by} could not send in all its time"
+        if made:
+            after = f"after {counted(made, 'attempt')}"
+        else:
+            after = "unsent" if data["errorCode"] == SUPPRESSED else f"since {by} could not send in all its time"
         log.warning("given up %s: %s not get it%s. The error: %s", after, whom, doubt, error, extra=about)
         return
     if data["searchingSentFolder"]:

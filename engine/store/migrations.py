@@ -293,6 +293,15 @@ MIGRATIONS: tuple[str, ...] = (
     END;
     """,
     """
+    ALTER TABLE message ADD COLUMN if_suppressed TEXT NOT NULL DEFAULT 'skip';  -- or fail, or send
+    """,
+    """
+    ALTER TABLE attempt ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;  -- 1: against the limits of its account
+    UPDATE attempt SET counted = 1 WHERE EXISTS (
+        SELECT 1 FROM quota_use u WHERE u.message = attempt.message AND u.attempt = attempt.number
+    );
+    """,
+    """
     CREATE TABLE timeline (               -- what happened to a message apart from its attempts and replies
         message INTEGER NOT NULL,         -- lives as long as this message's record
         number INTEGER NOT NULL,          -- from 1, in the order in which it happened
