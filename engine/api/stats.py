@@ -72,7 +72,8 @@ async def _delivery(context: Context, query: StatsQuery) -> Delivery | None:
     first = last - DAY if start is None else start.timestamp()
     if not 0 < last - first <= LONGEST_SPAN.total_seconds():
         raise Problem(400, f"from must be at most {LONGEST_SPAN.days} days before to, and not after it")
-    span = range(max(0, int(first // HOUR)), max(0, int(-(-last // HOUR))))
+    stop = last // HOUR + 1 if end is None else -(-last // HOUR)
+    span = range(max(0, int(first // HOUR)), max(0, int(stop)))
     domain = query.domain and query.domain.lower()
     try:
         found = await world.in_thread(
