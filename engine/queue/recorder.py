@@ -24,10 +24,10 @@ from engine.store.writer import Tx
 
 log = logging.getLogger("engine.queue")
 
-Told = tuple[int, str]
-"""An event: its number and its name."""
 SUPPRESSED = "EENVELOPE"
 """The error code that, without any attempt, only messages have whose recipients are suppressed."""
+Told = tuple[int, str]
+"""An event: its number and its name."""
 
 
 class Recorder:
@@ -37,8 +37,6 @@ class Recorder:
         self._spool = spool
         self._journal = journal
         self._schedule = schedule
-        self.sandboxes: set[str] = set()
-        """Sandbox accounts: their `messageSent` says that the mail went nowhere."""
 
     def end_attempt(
         self, tx: Tx, message: Message, judgement: Judgement, now: float, interruptions: int = 0
@@ -148,8 +146,6 @@ class Recorder:
             messages.set_recipient(tx, message.id, recipient)
         self._journal.deliveries.judged(tx, message, judgement.recipients, of_attempt=of_attempt)
         for name, data in judgement.events:
-            if name == "messageSent" and message.gateway is None and message.account in self.sandboxes:
-                data["sandbox"] = True
             told.append((self._journal.append(tx, name, message.account, data, about=about), name))
             if name == "messageFailed" or (name == "messageInDoubt" and _is_new_doubt(message, judgement)):
                 tx.after_commit(partial(_tell, message, name, data))

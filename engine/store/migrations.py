@@ -332,4 +332,26 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (hour, account, domain, outcome)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE sandbox_step (           -- what the sandbox does next for an account
+        account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        id TEXT NOT NULL,
+        place INTEGER NOT NULL,           -- in their order
+        step BLOB NOT NULL,               -- JSON: sandbox.script.ScriptStep
+        PRIMARY KEY (account, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE sandbox_time (           -- accounts for which time was moved forward
+        account TEXT PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+        ahead REAL NOT NULL,              -- seconds to pass still
+        passed REAL NOT NULL,             -- seconds that have passed so, in all
+        at REAL NOT NULL                  -- when they last did; attempts before count against no limit
+    ) WITHOUT ROWID;
+    CREATE TABLE sandbox_request (        -- the idempotency keys of the last requests for scripts
+        id INTEGER PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        key TEXT NOT NULL,
+        fingerprint BLOB NOT NULL,        -- SHA-256 of the request
+        UNIQUE (account, key)
+    );
+    """,
 )
