@@ -88,7 +88,7 @@ async def walk(
             await sign_in(tab, engine, cookie)
         for number, (device, dark) in enumerate(LOOKS):
             await tab.look(phone=device == "phone", tablet=device == "tablet", dark=dark)
-            # A page takes on a look as it takes on another window; only where it is looked at closely it is new in each.
+            # A page takes on a look as it takes on another window; where it is looked at closely it is new in each.
             if number == 0 or then is not None or PICTURES or AXE:
                 await tab.go(f"{engine.url}{path}")
             look = f"admin-{name}-{device}-{'dark' if dark else 'light'}"
