@@ -28,7 +28,9 @@ MOST_OCTETS: Final = 4 * 1024**2
 """Octets of all answers that are kept; the oldest give way."""
 OCTETS_OF_EACH: Final = 300
 """About what an answer takes apart from its text."""
-_NAME = re.compile(r"(?:[!-~]{1,63}\.)*[!-~]{1,63}")
+# Octets of a label but the dot, and the backslash, which would begin an escape.
+_LABEL = r"[!-\-/-\[\]-~]{1,63}"
+_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
 _Question = tuple[str, RecordKind]
 
 

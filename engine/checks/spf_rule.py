@@ -19,6 +19,14 @@ from engine.schema.submit_checks import Severity
 NO_ADDRESS: Ip = ipaddress.IPv4Address("192.0.2.1")
 """An address of the documentation (RFC 5737), to evaluate a record for its faults alone."""
 MOST_ADDRESSES = 2
+_INSIDE = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.168.0.0/16", "::/127", "fc00::/7", "fe80::/10"),
+    )
+)
+"""Networks that no receiver sees mail come from."""
 
 
 async def check_spf(ask: Ask, sending: Sending) -> Judged:
@@ -95,7 +103,7 @@ async def _addresses(ask: Ask, sending: Sending) -> tuple[list[Ip], str]:
     except ValueError:
         values = (await ask(sending.host, "A")).values or (await ask(sending.host, "AAAA")).values
         ips = [ip for value in values if (ip := _ip(value)) is not None]
-    public = [ip for ip in ips if ip.is_global]
+    public = [ip for ip in ips if not any(ip in network for network in _INSIDE)]
     if not public:
         return [], f"{quoted(sending.host)} has no public address, so it is not known where mail leaves from"
     return public[:MOST_ADDRESSES], ", ".join(map(str, public[:MOST_ADDRESSES]))

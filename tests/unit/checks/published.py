@@ -27,3 +27,7 @@ class Zone:
         if found is not None:
             return Records(tuple(found))
         return Records(exists=any(known == name for known, _ in self._records))
+
+    def set(self, name: str, kind: str, *values: str) -> None:
+        """Publish these records instead."""
+        self._records[name, kind] = list(values)
