@@ -1,6 +1,6 @@
-"""How well-known providers authenticate the mail of a domain. *pure* data, as they publish it.
+"""How well-known providers authenticate the mail of a domain. *pure* data.
 
-`source`: where; `as_of`: the month in which it was last compared. To change an entry, change its `as_of` too.
+`source`: a page that says so; `as_of`: the month in which it was last compared. To change an entry, change its `as_of` too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SERVICES: tuple[Service, ...] = (
         ("smtp.gmail.com", "smtp.googlemail.com", "smtp-relay.gmail.com", "smtp-relay.google.com"),
         ("_spf.google.com",),
         ("google",),
-        "https://support.google.com/a/answer/180504",
+        "https://mxio.io/providers/google-workspace",
         domains=("gmail.com", "googlemail.com"),
         rewrites='puts the account\'s own address into From unless the other is set up under "Send mail as"',
     ),
@@ -45,7 +45,7 @@ SERVICES: tuple[Service, ...] = (
         ("smtp.office365.com", "smtp-mail.outlook.com", "outlook.office365.com", "mail.protection.outlook.com"),
         ("spf.protection.outlook.com",),
         ("selector1", "selector2"),
-        "https://learn.microsoft.com/en-us/defender-office-365/email-authentication-dkim-configure",
+        "https://mxio.io/providers/microsoft-365",
         domains=tuple(_OUTLOOK_DOMAINS.split()),
         rewrites="refuses another author (5.7.60) unless the account may send as that address",
     ),
@@ -61,8 +61,8 @@ SERVICES: tuple[Service, ...] = (
         "iCloud",
         ("smtp.mail.me.com",),
         ("icloud.com",),
-        ("sig1",),
-        "https://support.apple.com/en-us/102374",
+        (),
+        "https://mxhelper.com/fr/mail-providers/icloud",
         domains=("icloud.com", "me.com", "mac.com"),
     ),
     Service(
