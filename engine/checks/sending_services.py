@@ -1,6 +1,7 @@
 """How well-known providers authenticate the mail of a domain. *pure* data.
 
-`source`: a page that says so; `as_of`: the month in which it was last compared. To change an entry, change its `as_of` too.
+`source`: a page that says so; `as_of`: the month in which it was last compared. To change an entry, change its `as_of`
+too.
 """
 
 from __future__ import annotations

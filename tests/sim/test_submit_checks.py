@@ -57,7 +57,8 @@ class Rehearsal:
 
     async def submit(self, query: str = "", **members: Any) -> dict[str, Any]:
         """The answer to a submission."""
-        answer = await self.caller.ask("POST", SUBMIT + query, {**TO, **members})
+        body = {("from" if name == "sender" else name): value for name, value in members.items()}
+        answer = await self.caller.ask("POST", SUBMIT + query, {**TO, **body})
         assert answer.status == 200, answer.json
         return dict(answer.json)
 
@@ -106,11 +107,11 @@ async def test_checks_may_be_left_out_of_a_rehearsal(simulation: Simulation, aut
 
 async def test_mail_is_checked_only_on_request_and_sent_anyway(simulation: Simulation, autojump_clock: Clock) -> None:
     async with rehearsing(simulation) as rehearsal:
-        plain = await rehearsal.submit(**{"from": {"address": "a@sender.test"}})
+        plain = await rehearsal.submit(sender={"address": "a@sender.test"})
         assert "checks" not in plain
         assert rehearsal.names.asked == []
         html = '<p>Hi<img src="cid:x">'
-        answer = await rehearsal.submit("?check=1", html=html, **{"from": {"address": "a@sender.test"}})
+        answer = await rehearsal.submit("?check=1", html=html, sender={"address": "a@sender.test"})
         assert codes(answer) == ["cidBroken", "dmarcUnknown", "spfUnknown", "dkimUnknown"]
         await rehearsal.engine.until_ended(plain["queueId"], answer["queueId"])
         assert len(rehearsal.engine.sandbox.delivered) == 2
@@ -118,7 +119,7 @@ async def test_mail_is_checked_only_on_request_and_sent_anyway(simulation: Simul
 
 async def test_name_servers_are_asked_once_an_hour(simulation: Simulation, autojump_clock: Clock) -> None:
     async with rehearsing(simulation) as rehearsal:
-        mail = {"dryRun": True, "from": {"address": "a@sender.test"}}
+        mail: dict[str, Any] = {"dryRun": True, "sender": {"address": "a@sender.test"}}
         first = await rehearsal.submit(**mail)
         asked = list(rehearsal.names.asked)
         assert ("sender.test", "TXT") in asked
@@ -135,18 +136,18 @@ async def test_dead_name_servers_cost_three_seconds_and_say_so(simulation: Simul
     async with rehearsing(simulation) as rehearsal:
         rehearsal.names.is_dead = True
         began = trio.current_time()
-        answer = await rehearsal.submit("?check=1", **{"from": {"address": "a@sender.test"}})
+        answer = await rehearsal.submit("?check=1", sender={"address": "a@sender.test"})
         assert trio.current_time() - began <= SECONDS + 0.5
         failed = [each for each in answer["checks"] if each["code"] == "lookupFailed"]
         assert len(failed) == 3
         assert all("could not be looked up" in each["message"] for each in failed)
         assert answer["queueId"]
         began = trio.current_time()
-        await rehearsal.submit("?check=1", **{"from": {"address": "a@sender.test"}})
+        await rehearsal.submit("?check=1", sender={"address": "a@sender.test"})
         assert trio.current_time() - began <= 1.0
         rehearsal.names.is_dead = False
         await trio.sleep(60)
-        answer = await rehearsal.submit("?check=1", **{"from": {"address": "a@sender.test"}})
+        answer = await rehearsal.submit("?check=1", sender={"address": "a@sender.test"})
         assert "lookupFailed" not in codes(answer)
 
 
@@ -213,6 +214,6 @@ async def test_a_whole_message_is_checked(simulation: Simulation, autojump_clock
         raw = (
             b"From: a@sender.test\r\nContent-Type: text/html\r\nDKIM-Signature: v=1; d=sender.test; s=k\r\n\r\n<p>x\r\n"
         )
-        members = {"raw": base64.b64encode(raw).decode(), "dryRun": True, "subject": None, "text": None}
+        members: dict[str, Any] = {"raw": base64.b64encode(raw).decode(), "dryRun": True, "subject": None, "text": None}
         answer = await rehearsal.submit(**members)
         assert codes(answer) == ["dkimInvalid", "textMissing", "dmarcUnknown", "spfUnknown", "dkimUnknown"]

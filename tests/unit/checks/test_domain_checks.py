@@ -166,13 +166,13 @@ async def test_a_silent_name_server_costs_one_check(name: str, failed: list[str]
 
 async def test_a_crash_costs_one_check(engine_errors: list[logging.LogRecord]) -> None:
     class Broken(Zone):
-        async def __call__(self, name: str, kind: str) -> object:  # type: ignore[override]
+        async def __call__(self, name: str, kind: str) -> object:
             if kind == "MX":
                 raise KeyError("a fault")
-            return await super().__call__(name, kind)  # type: ignore[arg-type]
+            return await super().__call__(name, kind)
 
     broken = Broken(TXT={"sender.test": "v=spf1 -all", "_dmarc.sender.test": "v=DMARC1; p=none"})
-    found = await noticed(broken, sending(host=""))  # type: ignore[arg-type]
+    found = await noticed(broken, sending(host=""))
     assert found == {"lookupFailed": "info", "spfUnknown": "info", "dkimUnknown": "info", "dmarcUnknown": "info"}
     assert [each.getMessage() for each in engine_errors] == ["a check of a domain crashed"]
 
