@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from engine.checks.name_servers import LookupFailed
 from engine.dns_records import RecordKind, Records
 
@@ -12,7 +14,7 @@ DEAD = "dead"
 class Zone:
     """Answers from a table: `name KIND` and its records. `asked` lists all questions."""
 
-    def __init__(self, **of_kind: dict[str, str | list[str]]) -> None:
+    def __init__(self, **of_kind: Mapping[str, str | list[str]]) -> None:
         self._records: dict[tuple[str, str], list[str]] = {}
         self.asked: list[tuple[str, str]] = []
         for kind, names in of_kind.items():

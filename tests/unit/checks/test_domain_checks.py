@@ -13,6 +13,7 @@ from engine.checks.domain_rules import check_domain
 from engine.checks.lookups import is_askable
 from engine.checks.sending import Sending
 from engine.checks.sending_services import SERVICES, service_at, service_of
+from engine.dns_records import RecordKind, Records
 
 KEY = "v=DKIM1; k=rsa; p=" + "MIGf" + "A" * 212
 MX = {"sender.test": "10 mx.sender.test.", "mail.sender.test": "10 mx.sender.test.", "gmail.com": "5 mx.google.com."}
@@ -166,7 +167,7 @@ async def test_a_silent_name_server_costs_one_check(name: str, failed: list[str]
 
 async def test_a_crash_costs_one_check(engine_errors: list[logging.LogRecord]) -> None:
     class Broken(Zone):
-        async def __call__(self, name: str, kind: str) -> object:
+        async def __call__(self, name: str, kind: RecordKind) -> Records:
             if kind == "MX":
                 raise KeyError("a fault")
             return await super().__call__(name, kind)

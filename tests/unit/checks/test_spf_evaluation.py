@@ -12,7 +12,7 @@ from engine.checks.spf import MOST_LOOKUPS, an_address_of, evaluate_spf
 
 CHAIN = {f"i{n}.test": f"v=spf1 include:i{n + 1}.test -all" for n in range(30)}
 WIDE = {f"w{n}.test": "v=spf1 ip4:198.51.100.1 -all" for n in range(20)}
-ZONE = {
+ZONE: dict[str, dict[str, str | list[str]]] = {
     "TXT": {
         "ip4.test": "v=spf1 ip4:203.0.113.0/24 -all",
         "ip6.test": "v=spf1 ip6:2001:db8::/32 ~all",
@@ -38,9 +38,9 @@ ZONE = {
         "crowd.test": "v=spf1 mx -all",
         "unread.test": "v=spf1 ip4:203.0.113.5 x-new=1 -all",
         "long.test": "v=spf1 " + "ip4:198.51.100.7 " * 3_000 + "ip4:203.0.113.5 -all",
-    }
-    | CHAIN
-    | WIDE,
+        **CHAIN,
+        **WIDE,
+    },
     "A": {
         "plain.test": "198.51.100.9",
         "host.test": "203.0.113.200",
