@@ -330,8 +330,8 @@ async def _ask(
     import dns.exception
     import dns.resolver
 
-    resolver = name_servers or dns.asyncresolver.get_default_resolver()
     try:
+        resolver = name_servers or dns.asyncresolver.get_default_resolver()
         answer = await resolver.resolve(name, kind, lifetime=seconds)
     except dns.resolver.NXDOMAIN:
         return None

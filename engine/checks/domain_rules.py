@@ -23,6 +23,8 @@ from engine.schema.submit_checks import SubmitCheck
 log = logging.getLogger("engine.checks")
 
 T = TypeVar("T")
+_FOLLOWS = frozenset({"spfMissing", "dkimUnknown", "dmarcMissing"})
+"""What goes without saying of a domain that does not exist."""
 _TITLES = {"mail": "Whether its domain takes mail", "spf": "SPF", "dkim": "DKIM"}
 
 
@@ -51,6 +53,8 @@ async def check_domain(ask: Ask, sending: Sending) -> list[SubmitCheck]:
         checks += judge_dmarc(policy, {"SPF": judged["spf"], "DKIM": dkim}, walks)
     else:
         checks.append(_failed("DMARC", policy))
+    if any(check.code == "domainUnknown" for check in checks):
+        checks = [check for check in checks if check.code not in _FOLLOWS]
     return [*checks, *rewritten(sending)]
 
 

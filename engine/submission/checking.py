@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import trio
+
 from engine.accounts.account import Account
 from engine.checks.checked_mail import read_mail
 from engine.checks.checker import content_checks, domain_checks
@@ -25,6 +27,8 @@ from engine.smtp.offered_sizes import OfferedSizes
 from engine.submission.composer import Composer
 from engine.submission.tracking import click_target
 
+AS_COMPOSING: Final = 5
+"""Checking takes as long as composing about this many times the octets."""
 MOST_CONTENTS: Final = 20
 """Different contents of a merge that are checked."""
 
@@ -92,7 +96,8 @@ class Checking:
         server = self._server(account, message.incoming)
         size = message.incoming.content.size
         limit = self._sizes.of(server.host, server.port)
-        checks = await self._composer.run(_content_checks, message, size=size)
+        checks = await self._composer.run(_content_checks, message, size=size * AS_COMPOSING)
+        await trio.lowlevel.checkpoint()
         return [*checks, *too_large(size, limit, server.host)]
 
     async def _of_domain(self, account: Account, incoming: Incoming) -> list[SubmitCheck]:
