@@ -63,7 +63,7 @@ class SandboxScripts:
             if wanted.replace:
                 sandbox.remove_steps(tx, account)
             if sandbox.count_steps(tx, account) + len(steps) > MAX_STEPS:
-                raise Problem(400, f"The account would have more than {MAX_STEPS} steps", code="TooMany")
+                raise Problem(429, f"The account would have more than {MAX_STEPS} steps", code="TooMany")
             sandbox.add_steps(tx, [_stored(account, each) for each in steps])
             if wanted.seconds:
                 sandbox.move_time(tx, account, wanted.seconds, self._now())
