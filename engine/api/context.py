@@ -33,6 +33,7 @@ from engine.settings import SettingsBook
 from engine.signed_links import LinkKeys
 from engine.store.tokens import Token
 from engine.store.vault import Vault
+from engine.submission.checking import Checking
 from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
 
@@ -69,6 +70,7 @@ class Context(Front, frozen=True):
     gateways: Gateways
     settings: SettingsBook
     submissions: Submissions
+    checking: Checking
     door: Door | None
     outbox: Outbox
     pauses: Pauses
