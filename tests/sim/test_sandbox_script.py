@@ -345,7 +345,7 @@ async def test_what_is_wrong_is_named(shop: Rehearsal) -> None:
 async def test_more_steps_than_an_account_may_have(shop: Rehearsal) -> None:
     await shop.script(*[{"fault": "refused"}] * 100)
     answer = await shop.caller.ask("POST", PATH, {"account": "shop", "steps": [{"fault": "refused"}]})
-    assert (answer.status, answer.json["code"]) == (400, "TooMany")
+    assert (answer.status, answer.json["fields"][0]["path"]) == (400, "steps")
 
 
 async def test_who_may(shop: Rehearsal) -> None:
