@@ -30,12 +30,11 @@ from engine.sinks.broker import (
     too_slow,
 )
 from engine.sinks.envelope import Outgoing
-from engine.sinks.redis_protocol import LARGEST, Parser, RedisError, Reply, command
+from engine.sinks.redis_protocol import LARGEST, Parser, RedisError, Reply, adding, command
 from engine.transport import Transport
 from engine.world import Dial, World
 
 DEFAULT_STREAM = "mailbox-events"
-PING = command("PING")
 
 
 class RedisSession:
@@ -45,6 +44,7 @@ class RedisSession:
         self._transport = transport
         self._config = config
         self._key = config.stream or DEFAULT_STREAM
+        self._add = adding(self._key, config.max_length)
         self._parser = Parser()
         self._replies: list[Reply] = []
         self.most = LARGEST // 2
@@ -74,12 +74,7 @@ class RedisSession:
 
     async def publish(self, events: Sequence[Outgoing], confirmed: Confirmed) -> None:
         """Publish a window. Raises as every call does."""
-        limit: tuple[bytes | str | int, ...] = ()
-        if self._config.max_length:
-            limit = ("MAXLEN", "~", self._config.max_length)
-        sent = [command("MULTI")]
-        sent += [command("XADD", self._key, *limit, f"{each.seq}-0", *_fields(each)) for each in events]
-        sent.append(command("EXEC"))
+        sent = [command("MULTI"), *map(self._add, events), command("EXEC")]
         try:
             with trio.fail_after(WINDOW_SECONDS):
                 await self._transport.send(b"".join(sent), ANSWER_SECONDS)
@@ -145,11 +140,6 @@ async def open_redis(dial: Dial, config: SinkConfig, world: World) -> RedisSessi
         await session.close()
         raise
     return session
-
-
-def _fields(event: Outgoing) -> tuple[bytes | str, ...]:
-    account = () if event.account is None else ("account", event.account.encode("utf-8", "surrogatepass"))
-    return ("eventId", event.id, *account, "event", event.name, "body", event.body)
 
 
 def _pairs(reply: Reply) -> dict[str, Reply]:

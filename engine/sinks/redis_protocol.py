@@ -5,11 +5,12 @@ https://redis.io/docs/latest/develop/reference/protocol-spec/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from engine.errors import ProtocolError
+from engine.sinks.envelope import Outgoing
 
 LONGEST_LINE = 64 * 1024
 LARGEST = 4 * 1024**2
@@ -35,7 +36,34 @@ Reply = bytes | str | int | None | RedisError | list["Reply"]
 def command(*words: bytes | str | int) -> bytes:
     """One command."""
     octets = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-    return b"*%d\r\n%b" % (len(octets), b"".join([b"$%d\r\n%b\r\n" % (len(each), each) for each in octets]))
+    return b"*%d\r\n%b" % (len(octets), b"".join([_word(each) for each in octets]))
+
+
+def adding(key: str, max_length: int) -> Callable[[Outgoing], bytes]:
+    """Makes `XADD` commands: the words that all of them have are made once. `max_length` 0: no limit."""
+    first = [b"XADD", key.encode(), *([b"MAXLEN", b"~", b"%d" % max_length] if max_length else [])]
+    head, count = b"".join([_word(each) for each in first]), len(first) + 7
+
+    def add(event: Outgoing) -> bytes:
+        account, words = b"", count
+        if event.account is not None:
+            account, words = b"$7\r\naccount\r\n" + _word(event.account.encode("utf-8", "surrogatepass")), count + 2
+        return b"*%d\r\n%b%b$7\r\neventId\r\n%b%b$5\r\nevent\r\n%b$4\r\nbody\r\n$%d\r\n%b\r\n" % (
+            words,
+            head,
+            _word(b"%d-0" % event.seq),
+            _word(event.id.encode()),
+            account,
+            _word(event.name.encode()),
+            len(event.body),
+            event.body,
+        )
+
+    return add
+
+
+def _word(octets: bytes) -> bytes:
+    return b"$%d\r\n%b\r\n" % (len(octets), octets)
 
 
 class Parser:

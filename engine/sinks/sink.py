@@ -246,7 +246,7 @@ class Sink:
     def _failed(self, error: Exception) -> None:
         self.state.failures += 1
         text = str(error) if isinstance(error, EngineError) else f"internal error: {error!r}"
-        self.state.error = self._masker.mask(text)
+        self.state.error = self._masker.mask(text).rstrip(".")
         more = self._troubles.failed(self.state.error, self._world.elapsed())
         if more is not None:
             log.warning(

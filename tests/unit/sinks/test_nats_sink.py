@@ -130,6 +130,7 @@ async def test_a_quiet_connection_is_asked_for_a_sign_of_life(tmp_path: Path, na
     assert nats.pings == 11
 
 
+@pytest.mark.once
 async def test_a_slow_server_gets_smaller_windows(tmp_path: Path, nats, world, autojump_clock) -> None:
     nats.slow = 0.3
     async with running(tmp_path, world, bus=BUS) as engine:

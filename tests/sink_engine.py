@@ -22,6 +22,7 @@ from engine.sinks.service import Sinks
 from engine.sinks.sink import Sink
 from engine.store import database, events
 from engine.store.writer import Store
+from engine.world import World
 
 Serve = Callable[[trio.abc.Stream], Awaitable[None]]
 
@@ -61,7 +62,7 @@ class BrokerWorld(SeededWorld):
 class Engine:
     """A journal, and the sinks of a configuration."""
 
-    def __init__(self, folder: Path, world: BrokerWorld, configs: dict[str, SinkConfig]) -> None:
+    def __init__(self, folder: Path, world: World, configs: dict[str, SinkConfig]) -> None:
         self.world = world
         self.store = Store(folder, world)
         self.journal = Journal(self.store, Hub(), world)
@@ -105,12 +106,13 @@ class Engine:
 
 
 @asynccontextmanager
-async def running(folder: Path, world: BrokerWorld, **configs: SinkConfig) -> AsyncIterator[Engine]:
+async def running(folder: Path, world: World, **configs: SinkConfig) -> AsyncIterator[Engine]:
     """An engine with these sinks; on the same folder again, it goes on."""
     database.prepare_folder(folder)
     engine = Engine(folder, world, configs)
     async with trio.open_nursery() as outside:
-        world.nursery = outside
+        if isinstance(world, BrokerWorld):
+            world.nursery = outside
         await outside.start(engine.store.run)
         async with trio.open_nursery() as nursery:
             await nursery.start(engine.sinks.run)
