@@ -339,8 +339,8 @@ class Attempts:
             message, recipients, left, overall, now=now, retry_at=retry_at, evidence=evidence, goes_on=goes_on
         )
         _add_routing(attempt, judgement)
-        self._recorder.end_attempt(tx, message, judgement, now, interruptions)
-        encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall)})
+        told = self._recorder.end_attempt(tx, message, judgement, now, interruptions)
+        encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall), "events": told})
         attempts.end(tx, message.id, message.attempts_made, now, encoded)
         return judgement
 

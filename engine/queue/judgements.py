@@ -82,12 +82,17 @@ def left_out(
     message: Message, recipients: Sequence[Recipient], reasons: Mapping[str, str], now: float, *, evidence: bool
 ) -> Judgement:
     """Those in `reasons` fail, each for its reason, without a further attempt."""
-    ending = [_as(each, State.FAILED, reasons[each.address]) for each in recipients if each.address in reasons]
+    said = {False: "Not sent", True: f"{UNKNOWN.text}, and it is not sent again"}
+    ending = [
+        _as(each, State.FAILED, f"{said[each.state == State.IN_DOUBT]}: {reasons[each.address]}")
+        for each in recipients
+        if each.address in reasons
+    ]
     everyone = replaced(recipients, ending)
     states = [each.state for each in everyone]
     ended = all(state in ENDED for state in states)
     doubtful = any(each.state == State.IN_DOUBT and each.address in reasons for each in recipients)
-    verdict = Verdict(Kind.DOUBT if doubtful else Kind.REJECTED, Stage.RCPT, None, None, next(iter(reasons.values())))
+    verdict = Verdict(Kind.DOUBT if doubtful else Kind.REJECTED, Stage.RCPT, None, None, ending[0].response or "")
     since = message.doubt_since if State.IN_DOUBT in states else None
     next_at = doubt.due(states, message.on_doubt, retry_at=now, doubt_since=since, evidence=evidence)
     rejected = [each for each in everyone if each.state == State.FAILED]

@@ -14,8 +14,8 @@ def suppressed_since(tx: Tx, message: Message, tried: Sequence[str], now: float)
     if message.if_suppressed == "send":
         return {}
     found = suppressions.of_recipients(tx, message.account, tried, now)
-    reasons = {address: f"Not sent: suppressed ({entry.reason})" for address, entry in found.items()}
+    reasons = {address: f"suppressed ({entry.reason})" for address, entry in found.items()}
     if found and message.if_suppressed == "fail":
-        other = f"Not sent: {next(iter(found))} is suppressed, and ifSuppressed is fail"
+        other = f"{next(iter(found))} is suppressed, and ifSuppressed is fail"
         return {address: reasons.get(address, other) for address in tried}
     return reasons

@@ -97,6 +97,7 @@ def uncounted(db: sqlite3.Connection, account: str, since: float) -> list[tuple[
         "SELECT a.ended, (SELECT count(*) FROM recipient r WHERE r.message = m.id AND r.state = 'sent') "
         "FROM message m JOIN attempt a ON a.message = m.id "
         "WHERE m.account = ?1 AND m.gateway IS NULL AND a.ended > ?2 "
+        "AND a.ended > coalesce((SELECT at FROM sandbox_time WHERE account = ?1), 0) "
         "AND (m.ended > ?2 OR (m.ended IS NULL AND m.attempts_made > 0)) "
         "AND json_extract(CAST(a.report AS TEXT), '$.outcome') IN ('accepted', 'doubt') "
         "AND NOT a.counted ORDER BY a.ended",

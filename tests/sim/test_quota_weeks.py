@@ -133,6 +133,7 @@ async def test_weeks_of_mail(
     assert life.most(HOUR) <= LIMITS["perHour"]
     assert life.most(DAY) <= LIMITS["perDay"]
     assert life.most(DAY, recipients=True) <= LIMITS["recipientsPerDay"]
-    assert min(life.gaps_while_waiting()) > 0.99 * DAY / LIMITS["perDay"]
+    # The wider of the two windows of a day may be full alone.
+    assert min(life.gaps_while_waiting(), default=DAY) > 0.99 * DAY / LIMITS["recipientsPerDay"]
     # A message to four waits until all of them fit, so a few recipients a day remain unused.
     assert trio.current_time() - began < DAY * (2 + waiting / (LIMITS["recipientsPerDay"] - 4))
