@@ -13,6 +13,8 @@ import msgspec
 from engine.config_values import Section, no_choice, read, read_text
 from engine.errors import ConfigError
 
+PREFIX = "sink:"
+"""Of the names of their consumers. No stream can be opened with such a name."""
 PATHS = ("creds", "ca")
 """Keys that name files."""
 PORTS = {"nats": 4222, "tls": 4222, "redis": 6379, "rediss": 6379}

@@ -27,7 +27,7 @@ from engine.events.recent import Entry
 from engine.log import concerns
 from engine.masking import Masker
 from engine.repeated_errors import RepeatedErrors, counted, spoken
-from engine.sink_config import SinkConfig
+from engine.sink_config import PREFIX, SinkConfig
 from engine.sinks.broker import BrokerFailed, Session
 from engine.sinks.envelope import Outgoing, outgoing, shortened
 from engine.sinks.nats import open_nats
@@ -38,8 +38,6 @@ from engine.world import World
 
 log = logging.getLogger("engine.sinks")
 
-PREFIX = "sink:"
-"""Of the consumers of sinks. No stream can be opened with such a name."""
 PAGE = 500
 """Maximum events of a window."""
 BEAT = 30.0

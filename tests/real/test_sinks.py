@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import trio
 from real.brokers import STREAM, BrokerProcess, NatsServer, RedisStreams
 from real.certificates import Certificates
 from real.engine_process import EngineProcess
+from real.forking import REPOSITORY
 from real.processes import wait_until
 from sink_engine import Engine, running
 
@@ -171,3 +175,29 @@ def test_an_engine_that_is_killed_while_it_publishes_has_each_once(
     engine.request("POST", "/v1/account", {"account": "x", "name": "X", "sandbox": True})
     wait_until(lambda: "takes no events" in engine.log, "a line about the broker that is away")
     assert engine.request("GET", "/ready").status == 200
+
+
+@pytest.mark.process
+def test_what_a_killed_pipe_did_not_write_comes_again(start_engine: Callable[..., EngineProcess]) -> None:
+    engine = start_engine()
+    engine.terminate()
+
+    async def fill() -> None:
+        async with running(engine.folder, World()) as journal:
+            await journal.add("a", 3000, text="x" * 200)
+
+    trio.run(fill)
+    engine.start()
+    command = [sys.executable, "-m", "engine", "events", "pipe", "vector", "--after", "0", "--token", engine.token]
+    command += ["--url", engine.url]
+    lines: list[bytes] = []
+    for wanted in (500, 3000):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY) as pipe:
+            assert pipe.stdout is not None
+            while not lines or json.loads(lines[-1])["seq"] < wanted:
+                lines.append(pipe.stdout.readline())
+            pipe.kill()
+            lines += [line for line in pipe.stdout.readlines() if line.endswith(b"\n")]
+    seqs = [json.loads(line)["seq"] for line in lines]
+    firsts = sorted(set(seqs), key=seqs.index)
+    assert firsts == list(range(1, 3001))
