@@ -34,6 +34,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "oauth2",
         "reverse-proxy",
         "containers",
+        "grow",
         "smtp",
         "form",
         "templates",
