@@ -140,6 +140,7 @@ async def run(
             _service(context.gate.uses.run),
             _service(registry.run),
             _service(context.gateways.run),
+            _service(context.rehearsing.time.run) if context.rehearsing is not None else nullcontext(),
             _service(context.exports.run),
             _service(context.metrics.loop_lag.run) if started is not None else nullcontext(),
         ):

@@ -17,9 +17,12 @@ from engine.accounts.account import Account
 from engine.accounts.form_links import FormLinks
 from engine.accounts.ledger import Ledger
 from engine.accounts.login_slots import LoginSlots
+from engine.accounts.passing_time import PassingTime
 from engine.accounts.proxy_choice import Routes
 from engine.accounts.reauth import Reauth
 from engine.accounts.registry import Registry
+from engine.accounts.rehearsing import Rehearsing
+from engine.accounts.sandbox_scripts import SandboxScripts
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
 from engine.config import Config
@@ -146,6 +149,7 @@ async def assemble(
     registry = Registry(
         make_account, store, vault, journal, outbox, webhooks, oauth.keepers, world, config.shutdown.grace
     )
+    rehearsing = None if sandbox is None else _rehearsing(config, sandbox, store, registry, dispatch, world)
     settings.listen(lambda: _configure(webhooks, settings), *WEBHOOK_SETTINGS)
     settings.listen(lambda: webhooks.pause(settings.values.webhooks_paused is True), "webhooks_paused")
     settings.listen(registry.change_routes, *ROUTE_SETTINGS, "ignore_mail_cert_errors")
@@ -210,6 +214,7 @@ async def assemble(
         pauses=dispatch.pauses,
         webhooks=webhooks,
         access=access,
+        rehearsing=rehearsing,
         oauth=oauth,
         link_keys=link_keys,
         form_links=form_links,
@@ -258,6 +263,17 @@ async def _queue(config: Config, world: World, store: Store, journal: Journal, h
         world,
     )
     return Queue(Ledger(store, spool, journal, recorder, StateChanges()), dispatch, clock, waiting)
+
+
+def _rehearsing(
+    config: Config, sandbox: Sandbox, store: Store, registry: Registry, dispatch: Dispatch, world: World
+) -> Rehearsing:
+    scripts, smtp = SandboxScripts(store, world.now), config.smtp
+    sandbox.scripts = scripts
+    limits = (smtp.greeting_timeout, smtp.command_timeout, smtp.data_timeout, smtp.block_timeout, smtp.dot_timeout)
+    sandbox.patience = max(limits)
+    time = PassingTime(store, sandbox, registry.get, dispatch.schedule, world)
+    return Rehearsing(sandbox, scripts, time, world)
 
 
 def _oauth(store: Store, vault: Vault, journal: Journal, access: ServerAccess, settings: SettingsBook) -> OAuth:

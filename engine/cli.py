@@ -26,6 +26,7 @@ from engine.commands import (
     outbox,
     people,
     send,
+    suppression,
     tokens,
     vault,
     webhooks,
@@ -143,6 +144,7 @@ def make_parser() -> argparse.ArgumentParser:
     logs.register(commands, add)
     events.register(commands, add)
     webhooks.register(commands, add)
+    suppression.register(commands, add)
     tokens.register(commands, add)
     people.register(commands, add)
     audit.register(commands, add)

@@ -11,6 +11,7 @@ or a text such as `64KiB`, `50MiB`. In the environment a list is separated by sp
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -388,8 +389,13 @@ def _known_section(section: str, where: str) -> None:
         raise ConfigError(f"{where}: unknown section [{section}]; the sections are {known}")
 
 
+@functools.cache
+def _hints(section: str) -> dict[str, Any]:
+    return get_type_hints(get_type_hints(Config)[section], include_extras=True)
+
+
 def _hint(section: str, key: str, where: str) -> Any:
-    hints = get_type_hints(get_type_hints(Config)[section], include_extras=True)
+    hints = _hints(section)
     if key not in hints:
         raise ConfigError(f"{where}: unknown key {section}.{key}; the keys of [{section}] are {', '.join(hints)}")
     return hints[key]

@@ -20,10 +20,10 @@ class Histogram:
         self._counts = [0] * (len(self.bounds) + 1)
         self.total = 0.0
 
-    def note(self, value: float) -> None:
-        """Count one value."""
-        self._counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def note(self, value: float, times: int = 1) -> None:
+        """Count one value, or the same one several times."""
+        self._counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
 
     def at_most(self) -> list[int]:
         """For each bound, the number of values up to it; last, the number of all values."""

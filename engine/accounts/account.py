@@ -231,13 +231,28 @@ class Account:
         """Make a waiting message due now."""
         self._dispatch.schedule.add(message, now, account=self.id)
 
+    @property
+    def sends_in(self) -> float:
+        """Seconds until mail leaves through its own server; at most 0: it does now; infinite if nothing does."""
+        return self._lane.time.sends_in
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so many seconds count as passed for a sandbox account; the times of the journal were moved already."""
+        self._lane.time.pass_time(seconds)
+        self._copies.look()
+        self._follow_ups.look()
+        if self._connection is not None:
+            self._connection.wake()
+
     def forget(self) -> None:
         """Remove what other objects hold in memory about this account, which has been removed."""
         self.pause_queue(False)
         self.sign_in.forget()
         self._dispatch.schedule.forget(self.id)
-        self._ledger.recorder.sandboxes.discard(self.id)
+        self._ledger.journal.sandboxes.discard(self.id)
         self._ledger.changes.gone(self.id)
+        if self._access.sandbox is not None:
+            self._access.sandbox.forget(self.id)
 
     async def stop_lane(self) -> None:
         """Stop the lane; return once its current message is done or aborted. Cancelled: the lane still stops."""
@@ -366,7 +381,7 @@ class Account:
             self._changed.set()
 
     def _note_sandbox(self) -> None:
-        of = self._ledger.recorder.sandboxes
+        of = self._ledger.journal.sandboxes
         (of.add if records.is_sandbox(self.record) else of.discard)(self.id)
 
     def _lane_knocks(self) -> bool:
@@ -439,7 +454,7 @@ class Account:
 
     def _dial(self, server: ServerName, route: Route) -> Dial:
         sandbox, restricted = records.is_sandbox(self.record), server in self.restricted
-        return self._access.dial(sandbox=sandbox, restricted=restricted, route=route)
+        return self._access.dial(sandbox=self.id if sandbox else None, restricted=restricted, route=route)
 
 
 def _learnt(row: AccountRow) -> Learnt | None:

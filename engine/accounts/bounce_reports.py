@@ -39,9 +39,10 @@ from engine.mail.notices import read_prose
 from engine.mail.second_reader import second_reading
 from engine.mail.transfer import body_bytes
 from engine.smtp.explanation import explanation
-from engine.store import bounces
+from engine.store import bounces, timeline
 from engine.store.bounces import Bounce
 from engine.store.mailboxes import MailboxRow
+from engine.store.timeline import About
 from engine.store.writer import Tx
 from engine.world import World
 
@@ -195,13 +196,17 @@ def _delivery(
         data["relatedMessageId"] = about[0]
     if others:
         data["deliveryReport"] = [_status(each) for each in others]
-    if not failed:
+    if not report.recipients:
         return None
-    data["isBounce"] = True
+    if failed:
+        data["isBounce"] = True
     judged = [(each, category(each.status, each.diagnostic)) for each in failed]
 
     def follow(tx: Tx) -> None:
         linked = bounces.find_message(tx, row.account, about, report.envelope_id)
+        if linked is not None:
+            for each in others:
+                _note_report(tx, linked[0], each, world.now())
         for each, kind in judged:
             event: dict[str, Any] = {
                 "bounceMessage": message_ids.message_id(row.id, uid),
@@ -222,24 +227,40 @@ def _delivery(
             if linked is not None:
                 event["queueId"] = linked[1]
                 notice = message_ids.message_id(row.id, uid)
-                _mark(tx, linked[0], [each.original, each.recipient], each, world.now(), notice)
+                if (
+                    whose := _mark(tx, linked[0], [each.original, each.recipient], each, world.now(), notice)
+                ) is not None:
+                    journal.deliveries.bounced(tx, row.account, whose, event["bounceType"], kind)
             if about:
                 event["messageId"] = about[0]
             if report.headers:
                 event["messageHeaders"] = report.headers
-            number = journal.append(tx, "messageBounce", row.account, event, scope(row))
             address = each.original if "@" in each.original else each.recipient
+            noted = None
+            if linked is not None:
+                noted = About(linked[0], address, {**event["response"], "bounceType": event["bounceType"]})
+            number = journal.append(tx, "messageBounce", row.account, event, scope(row), noted)
             feed.bounced(tx, row.account, address, event["bounceType"], number, linked=linked is not None)
 
     return follow
 
 
-def _mark(tx: Tx, message: int, addresses: list[str], said: RecipientStatus, now: float, notice: str) -> None:
+def _note_report(tx: Tx, message: int, said: RecipientStatus, now: float) -> None:
+    """Note a report that nothing failed; the event that tells it is the `messageNew` just added."""
+    detail = {"action": said.action, "status": said.status, "response": said.diagnostic}
+    address = said.original if "@" in said.original else said.recipient
+    timeline.note(tx, About(message, address, detail), "deliveryReport", now, tx.last_seq)
+
+
+def _mark(tx: Tx, message: int, addresses: list[str], said: RecipientStatus, now: float, notice: str) -> str | None:
+    """Store the bounce; return whose it is, None if it was known, or is not of a recipient."""
     for address in addresses:
         if address and bounces.has_recipient(tx, message, address):
+            known = bounces.is_known(tx, message, address, said.action)
             status, response = said.status or None, said.diagnostic or None
             bounces.note(tx, message, Bounce(address, said.action, status, response, now, notice))
-            return
+            return None if known else address
+    return None
 
 
 def told_before(db: sqlite3.Connection, account: str, message_id: str) -> list[dict[str, Any]]:
@@ -308,8 +329,14 @@ def _complaint(
             for address in report.original_rcpt_to:
                 if bounces.has_recipient(tx, linked[0], address):
                     now = world.now()
+                    if not bounces.is_known(tx, linked[0], address, "complaint"):
+                        journal.deliveries.complained(tx, row.account, address, report.feedback_type)
                     bounces.note(tx, linked[0], Bounce(address, "complaint", None, report.feedback_type or None, now))
-        number = journal.append(tx, "messageComplaint", row.account, event, scope(row))
+        noted = None
+        if linked is not None:
+            whom = report.original_rcpt_to[0] if len(report.original_rcpt_to) == 1 else None
+            noted = About(linked[0], whom, {"feedbackType": report.feedback_type})
+        number = journal.append(tx, "messageComplaint", row.account, event, scope(row), noted)
         for address in report.original_rcpt_to:
             feed.complained(tx, row.account, address, report.feedback_type, number, linked=linked is not None)
 

@@ -27,7 +27,7 @@ from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.mail.auto_reply import kind_of_reply
 from engine.mail.header_reading import fields
-from engine.mail.html_text import html_to_text
+from engine.mail.reply_page import reply_of_page
 from engine.mail.reply_text import LONGEST, reply_text
 from engine.store import bounces, replies
 from engine.store.mailboxes import MailboxRow
@@ -91,7 +91,7 @@ async def written_text(session: ImapSession, one: Fetched, world: World) -> Writ
                 return _written(await world.in_thread(reply_text, read["plain"]), more=read["hasMore"])
         if parts.html:
             read = await read_text(session, one, page, world, parts)
-            return _written(await world.in_thread(_of_page, read["html"]), more=read["hasMore"])
+            return _written(await world.in_thread(reply_of_page, read["html"], HTML_CHARACTERS), more=read["hasMore"])
     except CommandRefused as error:
         log.warning("the text of a reply cannot be read: %s", error)
     return None
@@ -127,6 +127,8 @@ def announcing(
             return
         number = journal.append(tx, "messageReply", row.account, event, scope(row))
         replies.note(tx, sent, reply.key, number, world.now())
+        asked = bounces.has_recipient(tx, sent.id, author)
+        journal.deliveries.replied(tx, row.account, author if asked else bounces.first_recipient(tx, sent.id))
 
     return follow
 
@@ -138,7 +140,3 @@ def _reports(one: Fetched) -> bool:
 
 def _written(text: str, *, more: bool) -> Written:
     return Written(text[:TEXT_CHARACTERS], more or len(text) > TEXT_CHARACTERS)
-
-
-def _of_page(html: str) -> str:
-    return reply_text(html_to_text(html, HTML_CHARACTERS))

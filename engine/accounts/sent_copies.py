@@ -20,9 +20,10 @@ from engine.errors import NetworkError, ProtocolError, StorageUnavailable
 from engine.events.journal import Journal
 from engine.imap.commands import Chunk, Later
 from engine.imap.session import CommandRefused, ImapSession
-from engine.store import bodies, follow_ups, messages, sent_copies
+from engine.store import bodies, follow_ups, messages, sent_copies, timeline
 from engine.store.bodies import MessageBody, Spool
 from engine.store.sent_copies import SentCopy
+from engine.store.timeline import About
 from engine.store.writer import Store, Tx
 from engine.world import World
 
@@ -95,7 +96,7 @@ class SentCopies:
             if isinstance(error, (NetworkError, ProtocolError)):
                 raise
             return None
-        await self._store.commit(partial(self._filed, due))
+        await self._store.commit(partial(self._filed, due, path))
         return path
 
     async def _is_there(self, session: ImapSession, path: str, message: int) -> bool:
@@ -128,12 +129,13 @@ class SentCopies:
                     "error": reason,
                     "attemptsMade": attempts,
                 }
-                self._journal.append(tx, "messageCopyFailed", self._account, data)
+                self._journal.append(tx, "messageCopyFailed", self._account, data, about=About(message.id))
             self._done(due, tx)
 
         await self._store.commit(change)
 
-    def _filed(self, due: SentCopy, tx: Tx) -> None:
+    def _filed(self, due: SentCopy, path: str, tx: Tx) -> None:
+        timeline.note(tx, About(due.message, None, {"path": path}), "copyFiled", self._world.now())
         follow_ups.copied(tx, due.message)
         self._done(due, tx)
 

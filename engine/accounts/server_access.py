@@ -41,13 +41,16 @@ class ServerAccess(msgspec.Struct, frozen=True):
     world: World
     settings: SettingsBook
 
-    def dial(self, *, sandbox: bool, restricted: bool, route: Route = DIRECT) -> Dial:
+    def dial(self, *, sandbox: str | None, restricted: bool, route: Route = DIRECT) -> Dial:
         """The `Dial` for a server: into the sandbox, or by `route` to addresses allowed for mail servers.
 
-        `restricted`: the server was set with a token for one account.
+        `sandbox` is the account that dials into the sandbox; "": none that is registered. `restricted`: the server was
+        set with a token for one account.
         """
-        if sandbox:
-            return self.sandbox.dial if self.sandbox is not None else sandbox_off
+        if sandbox is not None:
+            if self.sandbox is None:
+                return sandbox_off
+            return self.sandbox.dial_for(sandbox) if sandbox else self.sandbox.dial
         return self.egress.dialer(restricted=restricted, mail=True, route=route)
 
     def provider_wire(self, route: Callable[[], Route]) -> Wire:

@@ -297,11 +297,11 @@ class AppCheck:
 
     def _dial(self) -> Dial:
         if self._app.provider == "sandbox":
-            return self._access.dial(sandbox=True, restricted=False)
+            return self._access.dial(sandbox="", restricted=False)
         if self._account is None:
-            return self._access.dial(sandbox=False, restricted=False, route=self._access.routes.of_settings())
+            return self._access.dial(sandbox=None, restricted=False, route=self._access.routes.of_settings())
         route = self._access.routes.of_account(self._account.record, "imap")
-        return self._access.dial(sandbox=False, restricted="imap" in self._account.restricted, route=route)
+        return self._access.dial(sandbox=None, restricted="imap" in self._account.restricted, route=route)
 
     def _note_scopes(self, granted: tuple[str, ...] | None) -> None:
         missing = missing_scopes(self._app, granted)

@@ -8,6 +8,7 @@ from engine.accounts.account import Account
 from engine.accounts.form_links import FormLinks
 from engine.accounts.reauth import Reauth
 from engine.accounts.registry import Registry
+from engine.accounts.rehearsing import Rehearsing
 from engine.accounts.server_access import ServerAccess
 from engine.errors import Problem
 from engine.events.consumers import Consumers
@@ -60,7 +61,7 @@ class Streams(msgspec.Struct, frozen=True):
 class Context(Front, frozen=True):
     """The parts of the engine that handlers use.
 
-    `door` is None unless the SMTP door is enabled.
+    `door` is None unless the SMTP door is enabled, `rehearsing` if the sandbox is switched off.
     """
 
     vault: Vault
@@ -73,6 +74,7 @@ class Context(Front, frozen=True):
     pauses: Pauses
     webhooks: EndpointRegistry
     access: ServerAccess
+    rehearsing: Rehearsing | None
     oauth: OAuth
     link_keys: LinkKeys
     form_links: FormLinks

@@ -80,9 +80,9 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
     engine removes its record, even after it has ended.
     """
     db = context.store.reader
-    message = _visible(context, queue_id, caller)
+    message = visible(context, queue_id, caller)
     if message is None:
-        raise _not_found()
+        raise not_found()
     recipients = messages.recipients(db, message.id)
     came_back = bounces.of_message(db, message.id)
     refused = count(1)
@@ -93,7 +93,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
             _recipient(message, each, came_back.get(each.address.lower()), refused) for each in recipients
         ),
         waiting_for=_waiting_for(context, message),
-        attempt_log=tuple(_attempt(each) for each in attempts.of_message(db, message.id)),
+        attempt_log=tuple(attempt_shown(each) for each in attempts.of_message(db, message.id)),
     )
 
 
@@ -104,7 +104,7 @@ async def cancel(context: Context, queue_id: QueueId, *, caller: Token | None = 
     If the message is unknown, or it is too late, that is not an error: the answer says `"deleted": false`.
     """
     outcome: Cancelled | TooLate = UNKNOWN
-    if _visible(context, queue_id, caller) is not None:
+    if visible(context, queue_id, caller) is not None:
         outcome = await carry_through(context.outbox.cancel(queue_id))
     if isinstance(outcome, TooLate):
         return OutboxDeleted(deleted=False, reason=outcome.reason)
@@ -121,8 +121,8 @@ async def update(
     "reason": "It was sent already"}`.
     """
     queue = context.outbox
-    if _visible(context, queue_id, caller) is None:
-        raise _not_found()
+    if visible(context, queue_id, caller) is None:
+        raise not_found()
     if body.on_doubt is not UNSET:
         outcome = await carry_through(queue.choose_on_doubt(queue_id, OnDoubt(body.on_doubt)))
     else:
@@ -131,11 +131,11 @@ async def update(
             send_at = due_at(body.send_at, context.world.now())
         outcome = await carry_through(queue.move(queue_id, send_at))
     if outcome == UNKNOWN:
-        raise _not_found()
+        raise not_found()
     return OutboxUpdated(updated=outcome is None, reason=UNSET if outcome is None else outcome.reason)
 
 
-def _visible(context: Context, queue_id: str, caller: Token | None) -> Message | None:
+def visible(context: Context, queue_id: str, caller: Token | None) -> Message | None:
     """The message; None if there is none, or if the caller's token is for another account."""
     message = messages.by_queue_id(context.store.reader, queue_id)
     if message is not None and caller is not None and caller.account not in (None, message.account):
@@ -143,7 +143,8 @@ def _visible(context: Context, queue_id: str, caller: Token | None) -> Message |
     return message
 
 
-def _not_found() -> Problem:
+def not_found() -> Problem:
+    """The error for a message that there is not."""
     return Problem(404, "Requested queue entry was not found")
 
 
@@ -215,7 +216,8 @@ def _recipient(
     )
 
 
-def _attempt(attempt: Attempt) -> OutboxAttempt:
+def attempt_shown(attempt: Attempt) -> OutboxAttempt:
+    """An attempt for display."""
     said: dict[str, Any] = {
         **attempt.report,
         "number": attempt.number,

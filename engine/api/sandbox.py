@@ -19,7 +19,6 @@ from engine.http.file_answers import download
 from engine.http.operation import operation
 from engine.isotime import iso
 from engine.mail.web_safe import drop, keep
-from engine.schema.paging import PageQuery
 from engine.schema.sandbox import (
     CaughtAttachment,
     CaughtDetails,
@@ -27,6 +26,7 @@ from engine.schema.sandbox import (
     CaughtFileId,
     CaughtId,
     CaughtList,
+    CaughtListQuery,
     CaughtQuery,
     CaughtRemoved,
 )
@@ -37,12 +37,14 @@ _GONE = "There is no such message: the engine keeps only the newest, and none fr
 
 
 @operation("GET", "/v1/sandbox/messages", access=Access.ALL_ACCOUNTS, scope="api", tags=_TAGS, errors={404: _OFF})
-async def listing(context: Context, query: PageQuery) -> CaughtList:
+async def listing(context: Context, query: CaughtListQuery) -> CaughtList:
     """List caught messages.
 
     Everything that sandbox accounts have sent, to sandbox addresses and to all others, newest first.
     """
-    caught = list(_caught(context).values())[::-1]
+    caught = [
+        each for each in _caught(context).values() if query.account is None or each.envelope.account == query.account
+    ][::-1]
     shown = tuple(CaughtEntry(**_entry(each)) for each in paging.cut(caught, query))
     return CaughtList(**paging.numbers(len(caught), query), messages=shown)
 
@@ -152,6 +154,7 @@ def _entry(caught: CaughtMessage) -> dict[str, Any]:
         "date": iso(caught.time),
         "sender": envelope.sender,
         "recipients": envelope.recipients,
+        "account": envelope.account or UNSET,
         "user": envelope.user or UNSET,
         "subject": next(iter(header.get("subject", ())), ""),
         "author": next(iter(header.get("from", ())), ""),

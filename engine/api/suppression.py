@@ -58,7 +58,8 @@ async def listing(context: Context, query: SuppressionQuery, *, caller: Token | 
 async def add(context: Context, body: SuppressionAdd, *, caller: Token | None = None) -> SuppressionAdded:
     """Suppress a recipient.
 
-    Messages that are queued already still go. No event is raised.
+    A message that waits already goes to this recipient no more, unless its `ifSuppressed` is `send`. No event is raised
+    for the entry.
     """
     scope = _scope(context, None if body.account is UNSET else body.account, caller)
     entry = Suppression(

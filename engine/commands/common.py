@@ -29,3 +29,16 @@ def group(
     return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.").add_subparsers(
         title="commands", metavar="COMMAND", required=True
     )
+
+
+def lifetime(text: str) -> float:
+    """An option's duration in seconds, such as `90d`. Raises `argparse.ArgumentTypeError`."""
+    from engine.quantities import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error} or 90d") from error
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError("must be longer than 0")
+    return seconds

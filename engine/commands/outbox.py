@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import sqlite3
+from itertools import count
+from typing import Any
 from urllib.parse import quote
 
 from engine.commands.client import Client, add_options
@@ -17,11 +19,14 @@ from engine.commands.target import chosen
 from engine.commands.terminal import complain, printable, put_json, table
 from engine.errors import ConfigError
 
+SHOWN = 5
+"""The most recipients of an entry that its line names."""
+ON_A_PAGE = 100
 EXAMPLES = """\
 examples:
   engine outbox list                             all messages that have not ended
   engine outbox list --state held --account jane
-  engine outbox show 018f2c5a7b3d4e6f901         its recipients, its attempts, what it waits for
+  engine outbox show 018f2c5a7b3d4e6f901         its recipients, what it waits for, all that happened
   engine outbox release                          send all held messages
   engine outbox release --account jane
   engine outbox release 018f2c5a7b3d4e6f901
@@ -34,7 +39,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     listing = add(outbox, "list", "show the messages that have not ended, oldest first", _list, EXAMPLES)
     listing.add_argument("--state", metavar="S", help="only this state: queued, deferred, in_doubt, held, sent ...")
     listing.add_argument("--account", metavar="A", help="only messages of this account")
-    shown = add(outbox, "show", "show one message: its recipients, its attempts, what it waits for", _show)
+    shown = add(outbox, "show", "show one message: its recipients, what it waits for, all that happened to it", _show)
     shown.add_argument("queue_id", metavar="QUEUE_ID", help="as shown by: engine outbox list")
     add_options(shown)
     release = add(outbox, "release", "send messages that are held since a backup was restored", _release, EXAMPLES)
@@ -76,16 +81,52 @@ def _messages(
 
 def _show(options: argparse.Namespace) -> int:
     client = Client(options)
-    entry = client.ask("GET", f"/v1/outbox/{quote(options.queue_id, safe='')}")
+    queue_id = quote(options.queue_id, safe="")
+    entry = client.ask("GET", f"/v1/outbox/{queue_id}")
+    happened = _timeline(client, queue_id)
     if options.json:
-        put_json(entry)
+        put_json({**entry, "timeline": happened})
         return 0
     show(entry)
-    for each in entry["attemptLog"]:
-        print(f"\nattempt {each['number']} at {each['started']}: {each.get('outcome', 'under way')}")
-        for line in each.get("transcript", ()):
+    print()
+    for each in happened:
+        print(printable(_line(each)))
+        for line in each.get("attempt", {}).get("transcript", ()):
             print(f"  {printable(line)}")
     return 0
+
+
+def _timeline(client: Client, queue_id: str) -> list[dict[str, Any]]:
+    """All entries of a message's timeline."""
+    found: list[dict[str, Any]] = []
+    for page in count():
+        answer = client.ask("GET", f"/v1/outbox/{queue_id}/timeline?page={page}&pageSize={ON_A_PAGE}")
+        found += answer["entries"]
+        if page + 1 >= answer["pages"]:
+            break
+    return found
+
+
+def _line(entry: dict[str, Any]) -> str:
+    """One entry of a timeline as a line: when, what, whom it concerns, and the words that go with it."""
+    attempt = entry.get("attempt")
+    said = entry.get("response") or entry.get("url") or entry.get("path") or entry.get("sendAt") or ""
+    if attempt is not None:
+        said = attempt.get("outcome", "under way")
+    parts = [
+        entry["at"],
+        entry["type"] if attempt is None else f"attempt {attempt['number']}",
+        f"#{entry['seq']}" if "seq" in entry else "",
+        ", ".join(entry.get("recipients", ())[:SHOWN]),
+        f"and {more} more" if (more := _others(entry)) > 0 else "",
+        said,
+        "(the event was removed)" if entry.get("eventRemoved") else "",
+    ]
+    return "  ".join(filter(None, parts))
+
+
+def _others(entry: dict[str, Any]) -> int:
+    return len(entry.get("recipients", ())[SHOWN:]) + int(entry.get("moreRecipients", 0))
 
 
 def _release(options: argparse.Namespace) -> int:

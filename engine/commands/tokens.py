@@ -10,7 +10,7 @@ import argparse
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from engine.commands.common import Add, group
+from engine.commands.common import Add, group, lifetime
 from engine.commands.target import chosen
 from engine.commands.terminal import complain, put_json, table
 from engine.errors import ConfigError
@@ -60,7 +60,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     issue.add_argument("--unregistered", action="store_true", help="the account will be registered later")
     issue.add_argument("--create", action="store_true", help="create the journal if there is none yet")
     issue.add_argument(
-        "--expires", metavar="TIME", type=_lifetime, help="how long it is valid, such as 90d or 12h (default: forever)"
+        "--expires", metavar="TIME", type=lifetime, help="how long it is valid, such as 90d or 12h (default: forever)"
     )
     narrowing = issue.add_argument_group("narrowing")
     for option, metavar, what in (
@@ -77,18 +77,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     add(tokens, "list", "show all tokens, oldest first", _list)
     revoke = add(tokens, "revoke", "revoke a token, from the next request on", _revoke, REVOKE_EXAMPLES)
     revoke.add_argument("id", metavar="ID", help="the first 8 or more characters of its hash, or the token itself")
-
-
-def _lifetime(text: str) -> float:
-    from engine.quantities import parse_duration
-
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error} or 90d") from error
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError("must be longer than 0")
-    return seconds
 
 
 def _rate(text: str) -> tuple[int, int]:

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from engine.events.delivery_counts import DeliveryCounts
 from engine.events.hub import Hub
 from engine.events.recent import Entry, RecentEvents
 from engine.events.size_limit import fit
 from engine.isotime import iso
-from engine.store import events
+from engine.store import events, timeline
+from engine.store.timeline import About
 from engine.store.writer import Store, Tx
 from engine.world import World
 
@@ -30,6 +32,11 @@ CLOCK_TOLERANCE = 1.0
 WINDOW = 2000
 """Maximum events examined for one page, including those filtered out; bounds what one page costs other tasks."""
 PAGE_BYTES = 256 * 1024
+REHEARSED = frozenset(
+    {"messageSent", "messageDeliveryError", "messageInDoubt", "messageFailed", "messageCancelled", "messageCopyFailed"}
+    | {"messageBounce", "messageComplaint", "messageReply"}
+)
+"""Events about what became of sent mail."""
 SCANNED = 500
 """Up to this many recent events, scanning them in memory is faster than a query for one account."""
 
@@ -54,18 +61,30 @@ class Journal:
         self._world = world
         self._recent = RecentEvents(store.last_seq)
         self.service_url: str | None = None
+        self.sandboxes: set[str] = set()
+        """Accounts whose mail goes nowhere; the events about what became of it say so (`REHEARSED`)."""
         self._latest = events.latest(store.reader)
         self.counts: Counter[str] = Counter()
         """Events added, by name."""
+        self.deliveries = DeliveryCounts(store, world)
 
     def append(
-        self, tx: Tx, name: str, account: str | None, data: dict[str, Any], scope: dict[str, str] | None = None
+        self,
+        tx: Tx,
+        name: str,
+        account: str | None,
+        data: dict[str, Any],
+        scope: dict[str, str] | None = None,
+        about: About | None = None,
     ) -> int:
         """Add an event to the transaction and return its number; readers wake after the commit.
 
-        `scope` holds the mailbox of the event (`path`, `specialUse`), as members next to `account`.
+        `scope` holds the mailbox of the event (`path`, `specialUse`), as members next to `account`. `about`: also note
+        the event in the timeline of this message of the outbox.
         """
         self.extend(tx, name, account, [data], scope)
+        if about is not None:
+            timeline.note(tx, about, name, self._latest, tx.last_seq)
         return tx.last_seq
 
     def extend(
@@ -79,6 +98,8 @@ class Journal:
         """The same for any number of events that differ only in their data."""
         if not several:
             return
+        if account in self.sandboxes and name in REHEARSED:
+            several = [data if "gateway" in data else {**data, "sandbox": True} for data in several]
         now = self._world.now()
         stepped, self._latest = now < self._latest - CLOCK_TOLERANCE, now
         entries: list[Entry] = []
@@ -95,6 +116,10 @@ class Journal:
             self._hub.wake()
 
         tx.after_commit(committed)
+
+    def now(self) -> float:
+        """The time that an event added now would have (seconds since 1970)."""
+        return self._world.now()
 
     def encode(
         self,

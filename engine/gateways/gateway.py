@@ -175,7 +175,7 @@ class RunningGateway:
         domain = (self.record.user or "").rpartition("@")[2]
         common = OutgoingServer(
             access.as_set(records.endpoint(self.record)),
-            access.dial(sandbox=False, restricted=False, route=route),
+            access.dial(sandbox=None, restricted=False, route=route),
             self._dispatch.ehlo_name or domain or "localhost",
             route=route,
         )
@@ -188,7 +188,7 @@ class RunningGateway:
                 return server
             found = others.get(own)
             if found is None or message.has_own_way:
-                dial = access.dial(sandbox=False, restricted=False, route=own)
+                dial = access.dial(sandbox=None, restricted=False, route=own)
                 found = msgspec.structs.replace(common, dial=dial, route=own)
                 if not message.has_own_way:
                     others[own] = found

@@ -5,34 +5,17 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from engine.mail.auto_reply_words import AWAY, TITLES, pattern
+
 AutoReply = Literal["autoReply", "outOfOffice"]
 
-_AUTO_SUBJECT = re.compile(
-    r"(?:auto|oof|ooo):|auto(?:matic|mated|matische|matisk)?[ -]?(?:reply|response|antwort|antwoord|svar)"
-    r"|(?:r[eé]ponse|respuesta|resposta|risposta) autom[aá]ti(?:ca?|que)|out of (?:the )?office"
-    r"|vacation (?:reply|response)|abwesenheit|absence du bureau|fuori sede|автоответ"
-    r"|автоматический ответ|自動返信|自動回覆|自动回复",
-    re.IGNORECASE,
-)
+_AUTO_SUBJECT = re.compile(pattern(TITLES), re.IGNORECASE)
 _SUPPRESSED = re.compile(r"\b(?:all|oof|autoreply)\b", re.IGNORECASE)
 """Values of X-Auto-Response-Suppress that ask for no automatic reply; mostly auto-responders themselves set them."""
-_AUTO_FIELDS = frozenset({"x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-response"})
-_AWAY = re.compile(
-    r"out[- ]of[- ](?:the[- ])?office|\booo\b|\boof\b|(?:on|for my) (?:\w+ )?(?:vacation|holidays?|leave)\b"
-    r"|vacation (?:reply|response)|away from (?:the|my) (?:office|desk|e-?mail)|(?:not|n't) (?:be )?in the office"
-    r"|(?:i am|i'm|will be|currently) (?:away|unavailable|travell?ing)|limited access to (?:my )?e-?mail|abwesen"
-    r"|nicht (?:im|am|in meinem) (?:büro|hause?|arbeitsplatz)|(?:im|in) urlaub"
-    r"|bin (?:erst )?(?:wieder )?(?:ab|am) .{1,40} wieder (?:da|erreichbar|im büro)|absen(?:ce|t|te)\b"
-    r"|en (?:congés?|vacances)|de retour (?:le|au bureau)|fuera de (?:la )?oficina|de vacaciones|ausente|ausencia"
-    r"|estaré fuera|fuori (?:sede|ufficio)|in ferie|in vacanza|assente|assenza|ausência|fora do escritório"
-    r"|de férias|afwezig|niet op kantoor|op vakantie|met (?:vakantie|verlof)|frånvar|på semester|inte på kontoret"
-    r"|semesterledig|fravær|ikke på kontoret|på ferie|har ferie|ikke til stede|poissa(?:olo)?|\blomalla\b"
-    r"|en ole toimistolla|poza biurem|nieobecn|na urlopie|mimo kancelář|nejsem v kanceláři|na dovolené|nepřítom"
-    r"|нет на (?:рабочем )?месте|не в офисе|вне офиса|в отпуск|отсутств|у відпустці|відсутн|ofis dışında|izinde"
-    r"|tatilde|izindeyim|házon kívül|szabadságon|távollét|în concediu|εκτός γραφείου|απουσ|不在|休暇|外出中"
-    r"|休業|休假|外出|出差|度假|不在办公室|부재|휴가",
-    re.IGNORECASE,
+_AUTO_FIELDS = frozenset(
+    {"x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-response", "x-vacation", "x-mail-autoreply"}
 )
+_AWAY = re.compile(pattern(AWAY), re.IGNORECASE)
 _BEGINNING = 1000
 
 

@@ -17,7 +17,9 @@ import re
 
 from engine.mail.reply_words import (
     AUTHOR,
+    BEFORE_A_NAME,
     CLOSING,
+    CLOSING_ENDS,
     DEVICE,
     FORWARDED,
     OPENING,
@@ -55,11 +57,15 @@ _OPENING = re.compile(
     r"(?:" + "|".join(map(re.escape, sorted(OPENING, key=len, reverse=True))) + r")\b|\W?\d|\w{1,12}[.,]{0,2} \d"
 )
 _TIME = re.compile(r"(?:\w{1,6}[.,]? )?\d{1,2}[:.h]\d\d\b(?![./-]\d)")
+_GOES_ON = re.compile(r"\b(?:wrote|writes)\b(?! ?[:\uff1a])", re.IGNORECASE)
+"""English has its word for "wrote" at the end: with more behind it, the author of the reply speaks."""
+_BETWEEN_RULES = re.compile(r"-{2,} ?([^-\s].{0,300}?) ?-{2,}")
+"""A mail program that draws rules on both sides of the line above a quote."""
 _RUN_ON = re.compile(r"(.{10,300}?[>)] ?[^\s:]{1,20} ?:)\s{2,}\S")
 """A mail program without line breaks between the line above the quote and the quote."""
 _WRAPPED = 3
 """Further lines over which a mail program may wrap the line above a quote."""
-_FIELD = re.compile(r"\W{0,4}([^\W\d_][\w .'\u2019-]{0,24}?) {0,2}\*{0,2} ?[:\uff1a]\*{0,2}(.{0,400})")
+_FIELD = re.compile(r"\W{0,4}([^\W\d_][^:\uff1a*<>@\"]{0,24}?) {0,2}\*{0,2} ?[:\uff1a]\*{0,2}(.{0,400})")
 _BLOCK = 8
 """Lines in which the fields above an original are found."""
 _FIELDS = 3
@@ -73,6 +79,7 @@ _CLOSING_LINE = 60
 _NAMES = 9
 """Lines at most that are a signature after a closing, and characters of each."""
 _NAME_LINE = 90
+_WORDS_OF_NAME = 3
 _PUNCTUATION = " ,.!;\u3001\u3002\uff0c\uff01~\u2013\u2014-*_"
 
 
@@ -134,6 +141,9 @@ def _introductions(lines: list[str]) -> dict[int, int]:
         if (run_on := _RUN_ON.match(line)) and _introduction([run_on[1].strip()], 0, quoted=False) == 0:
             found[end] = len(lines)
             continue
+        if (ruled := _BETWEEN_RULES.fullmatch(line)) and _introduction([f"{ruled[1]}:"], 0, quoted=False) == 0:
+            found[end] = len(lines)
+            continue
         if not line.endswith((":", "\uff1a")) or len(line) > _LONGEST_LINE or _QUOTED.match(line):
             continue
         quoted = next((each for each in lines[end + 1 : end + 4] if each), "")
@@ -152,7 +162,9 @@ def _introduction(lines: list[str], end: int, *, quoted: bool) -> int | None:
         dated = _DATED.search(whole) is not None
         addressed = "@" in whole and _ADDRESS.search(whole) is not None
         wrote = _says_wrote(whole.casefold())
-        if (wrote and (dated or (quoted and addressed))) or (dated and addressed and _NAMED.search(whole)):
+        # Above a quote, a date and an address are enough: nobody knows the words of all languages.
+        known = dated and addressed and (quoted or _NAMED.search(whole))
+        if known or (wrote and ((quoted and (dated or addressed)) or (dated and not _GOES_ON.search(whole)))):
             if dated and (undated is None or _begins(lines[start])):
                 return _with_date_above(lines, start, end)
             undated = start if undated is None else undated
@@ -233,9 +245,21 @@ def _closing(lines: list[str]) -> int | None:
         if len(line) <= _CLOSING_LINE and any(lines[:at]):
             said = line.strip(_PUNCTUATION).casefold()
             after = sum(map(bool, lines[at + 1 :]))
-            if after <= _NAMES and (said in CLOSING or (said in THANKS and after > 0)):
+            closes = said in CLOSING or said.endswith(CLOSING_ENDS) or (said in THANKS and after > 0)
+            if after <= _NAMES and (closes or (after == 0 and _has_name(line))):
                 return at
     return None
+
+
+def _has_name(line: str) -> bool:
+    """Whether a line is a closing and a name."""
+    words = line.strip(_PUNCTUATION).split()
+    for first in range(1, len(words)):
+        name = words[first:]
+        closing = " ".join(words[:first]).strip(_PUNCTUATION).casefold()
+        if len(name) <= _WORDS_OF_NAME and closing in BEFORE_A_NAME and all(each[0].isupper() for each in name):
+            return True
+    return False
 
 
 def _trimmed(lines: list[str]) -> list[str]:

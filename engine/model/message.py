@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,10 @@ class OnDoubt(StrEnum):
     RESEND = "resend"
     HOLD = "hold"
     FAIL = "fail"
+
+
+IfSuppressed = Literal["skip", "fail", "send"]
+"""What to do with a suppressed recipient: leave it out, send to nobody, send all the same."""
 
 
 class LaneId(NamedTuple):
@@ -50,6 +54,7 @@ class Message(msgspec.Struct, kw_only=True):
     * `expires_at`: when it is given up if its account cannot send at all.
     * `eight_bit`: only a server with 8BITMIME can take it. `dsn`: the delivery reports to request.
     * `proxy` (a sealed URL) and `local_address`: the message's own; None: those of its account.
+    * `if_suppressed`: what happens if a recipient is suppressed by the time that it is sent.
     * `gateway`: the gateway it goes through, which may be gone; None: its account's own server.
     """
 
@@ -80,6 +85,7 @@ class Message(msgspec.Struct, kw_only=True):
     gateway: str | None = None
     eight_bit: bool = False
     dsn: Dsn | None = None
+    if_suppressed: IfSuppressed = "skip"
 
     @property
     def lane(self) -> LaneId:

@@ -27,7 +27,7 @@ class State(StrEnum):
 TRANSITIONS: dict[State, dict[State, str]] = {
     State.QUEUED: {
         State.SENDING: "an attempt begins",
-        State.FAILED: "no attempt was possible for as long as its attempts would have taken",
+        State.FAILED: "suppressed meanwhile, or not sent for as long as its attempts would have taken",
         State.CANCELLED: "cancelled before its first attempt",
         State.HELD: "found in a restored backup",
     },
@@ -42,7 +42,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
     },
     State.DEFERRED: {
         State.SENDING: "the next attempt begins",
-        State.FAILED: "no attempt was possible for as long as its attempts would have taken",
+        State.FAILED: "suppressed meanwhile, or not sent for as long as its attempts would have taken",
         State.CANCELLED: "cancelled between attempts",
         State.HELD: "found in a restored backup between attempts",
     },
@@ -50,7 +50,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.SENDING: "sent again under the same Message-ID",
         State.SENT: "found in the provider's Sent folder",
         State.DEFERRED: "not where the provider would have filed it, so it did not go",
-        State.FAILED: "given up, or the attempts are spent",
+        State.FAILED: "given up, suppressed meanwhile, or the attempts are spent",
         State.CANCELLED: "its account was removed",
     },
     State.HELD: {

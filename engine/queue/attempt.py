@@ -21,6 +21,7 @@ from engine.model.limits import Quota
 from engine.model.message import LaneId, Message, Recipient
 from engine.model.message_states import State, message_state
 from engine.queue import doubt, judgements, outcome_events, retry
+from engine.queue.late_suppression import suppressed_since
 from engine.queue.outcome import Judgement, judge
 from engine.queue.quota import SendingQuota
 from engine.queue.recorder import Recorder
@@ -338,8 +339,8 @@ class Attempts:
             message, recipients, left, overall, now=now, retry_at=retry_at, evidence=evidence, goes_on=goes_on
         )
         _add_routing(attempt, judgement)
-        self._recorder.end_attempt(tx, message, judgement, now, interruptions)
-        encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall)})
+        told = self._recorder.end_attempt(tx, message, judgement, now, interruptions)
+        encoded = msgspec.json.encode({**report, **_said(attempt, verdicts, overall), "events": told})
         attempts.end(tx, message.id, message.attempts_made, now, encoded)
         return judgement
 
@@ -354,14 +355,23 @@ class Attempts:
         spent = message.attempts_made > message.attempts_max
         # The message is due, even if the wall clock has been set back since.
         tried = doubt.addresses_due(message, recipients, now=max(now, due), evidence=evidence)
-        if spent or not tried:
-            # Only doubts are left, and no evidence cleared them up in time.
+        reasons = {} if spent else suppressed_since(tx, message, tried, now)
+        left = [each for each in tried if each not in reasons]
+        if spent or not left:
             message.attempts_made -= 1
             messages.undo_attempt(tx, number, message.state, None, message.interruptions)
-            self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
+            if reasons:
+                judgement = judgements.left_out(message, recipients, reasons, now, evidence=evidence)
+            else:
+                # Only doubts are left, and no evidence cleared them up in time.
+                judgement = judgements.given_up(message, recipients, judgements.UNKNOWN)
+            self._recorder.settle(tx, message, judgement, now)
             return None
+        if reasons:
+            judgement = judgements.left_out(message, recipients, reasons, now, evidence=evidence)
+            recipients = self._recorder.left_out(tx, message, judgement)
         attempts.begin(tx, number, now)
-        return CurrentAttempt(message, recipients, tried, bodies.get(tx, number))
+        return CurrentAttempt(message, recipients, left, bodies.get(tx, number))
 
     async def _dot(self, attempt: CurrentAttempt) -> None:
         now, message, quota = self._world.now(), attempt.message, attempt.quota

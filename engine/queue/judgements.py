@@ -5,7 +5,7 @@ Each returns what the commit has to write, as `outcome.judge` does for an attemp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.model.message import Message, Recipient
 from engine.model.message_states import ENDED, State, message_state
@@ -76,6 +76,29 @@ def given_up(message: Message, recipients: Sequence[Recipient], verdict: Verdict
     state = message_state(each.state for each in everyone)
     events = [("messageFailed", outcome_events.failed(message, ending, rejected, verdict))]
     return Judgement(ending, state, True, None, None, outcome_events.last_error(verdict), events)
+
+
+def left_out(
+    message: Message, recipients: Sequence[Recipient], reasons: Mapping[str, str], now: float, *, evidence: bool
+) -> Judgement:
+    """Those in `reasons` fail, each for its reason, without a further attempt."""
+    said = {False: "Not sent", True: f"{UNKNOWN.text}, and it is not sent again"}
+    ending = [
+        _as(each, State.FAILED, f"{said[each.state == State.IN_DOUBT]}: {reasons[each.address]}")
+        for each in recipients
+        if each.address in reasons
+    ]
+    everyone = replaced(recipients, ending)
+    states = [each.state for each in everyone]
+    ended = all(state in ENDED for state in states)
+    doubtful = any(each.state == State.IN_DOUBT and each.address in reasons for each in recipients)
+    verdict = Verdict(Kind.DOUBT if doubtful else Kind.REJECTED, Stage.RCPT, None, None, ending[0].response or "")
+    since = message.doubt_since if State.IN_DOUBT in states else None
+    next_at = doubt.due(states, message.on_doubt, retry_at=now, doubt_since=since, evidence=evidence)
+    rejected = [each for each in everyone if each.state == State.FAILED]
+    # Whoever still waits ends with an event that names these, too.
+    events = [("messageFailed", outcome_events.failed(message, ending, rejected, verdict))] if ended else []
+    return Judgement(ending, message_state(states), ended, next_at, since, outcome_events.last_error(verdict), events)
 
 
 def doubt_given_up(message: Message, recipients: Sequence[Recipient], now: float) -> Judgement:

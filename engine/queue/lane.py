@@ -41,6 +41,7 @@ from engine.queue import lane_waiting, quota_verdicts
 from engine.queue.attempt import CurrentAttempt, Withdrawn
 from engine.queue.dispatch import Dispatch
 from engine.queue.lane_backoff import BackoffReason, LaneBackoff
+from engine.queue.lane_time import LaneTime
 from engine.queue.outcome import Judgement
 from engine.queue.outgoing_server import NONCE_BYTES, OutgoingServer, routing_of
 from engine.queue.quota import SendingQuota
@@ -95,6 +96,7 @@ class Lane:
         """None for a gateway: limits are those of an account's own server."""
         if not lane.gateway:
             self._quota = dispatch.attempts.quota(lane.account, server.quota if server is not None else None)
+        self.time = LaneTime(self._agenda, self._backoff, self._pace, self._quota, self._is_able, dispatch.world)
         self._paced_since = 0.0
         self._used_at = 0.0
         self._stopping = False
@@ -182,12 +184,13 @@ class Lane:
                 if not await self._keep_for_quota():
                     return
                 continue
-            await slot.begin()
-            attempt = await self._attempts.begin(*entry)
-            while attempt is not None:
-                sent += 1
+            with self.time.working():
                 await slot.begin()
-                attempt = await self._send(attempt, others_turn=sent >= TURN and self._slots.wanted)
+                attempt = await self._attempts.begin(*entry)
+                while attempt is not None:
+                    sent += 1
+                    await slot.begin()
+                    attempt = await self._send(attempt, others_turn=sent >= TURN and self._slots.wanted)
             if sent >= TURN and self._slots.wanted:
                 return
             if not self._agenda.is_due():
@@ -207,12 +210,11 @@ class Lane:
         return (self._quota is None or self._quota.ready_at(now) <= now) and self._is_free_but_for_quota(now)
 
     def _is_free_but_for_quota(self, now: float) -> bool:
-        return (
-            not self._stopping
-            and self._server is not None
-            and self._pace.ready_at(now) <= now
-            and not self._pauses.paused(self._id.account)
-        )
+        return self._is_able() and self._pace.ready_at(now) <= now
+
+    def _is_able(self) -> bool:
+        """Whether only time can keep the lane from sending."""
+        return not self._stopping and self._server is not None and not self._pauses.paused(self._id.account)
 
     @property
     def _is_cut_off(self) -> bool:

@@ -93,6 +93,10 @@ class LaneBackoff:
         self.end()
         return True
 
+    def pass_time(self, seconds: float) -> None:
+        """Count so many seconds as waited."""
+        self.until -= seconds
+
     def end(self) -> None:
         """Stop waiting."""
         self._count = 0

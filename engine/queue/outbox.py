@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from engine.isotime import iso
 from engine.model.message import Message, OnDoubt, Recipient
 from engine.model.message_states import ENDED, State, message_state
 from engine.queue import judgements, outcome_events
@@ -77,6 +78,7 @@ class Outbox:
             assert message is not None
             if messages.cancel(tx, number, now):
                 self._recorder.drop(tx, message.id)
+                self._recorder.note(tx, message, "cancelled", reason="accountRemoved")
             else:
                 recipients = messages.recipients(tx, number)
                 self._recorder.settle(tx, message, judgements.given_up(message, recipients, judgements.UNKNOWN), now)
@@ -98,6 +100,8 @@ class Outbox:
             if message.state == State.SENDING:
                 return TooLate("It is being sent right now")
             at = now if send_at is None else max(send_at, now)
+            what = {State.IN_DOUBT: "doubtDecided", State.HELD: "released"}.get(message.state, "rescheduled")
+            self._recorder.note(tx, message, what, sendAt=iso(at), **_resent(message))
             self._let_go(tx, message, at)
             scheduled = None if send_at is None else at
             messages.reschedule(tx, message.id, scheduled, self._expires_at(at, message.attempts_max))
@@ -115,7 +119,9 @@ class Outbox:
             if isinstance(message, TooLate):
                 return message
             messages.choose_on_doubt(tx, message.id, choice)
-            if message.state == State.IN_DOUBT:
+            is_open = message.state == State.IN_DOUBT
+            self._recorder.note(tx, message, "doubtDecided" if is_open else "onDoubtChanged", onDoubt=choice)
+            if is_open:
                 self._decide(tx, message, messages.recipients(tx, message.id), choice, now)
             return None
 
@@ -151,6 +157,11 @@ class Outbox:
                 messages.allow_attempts(tx, message.id, message.attempts_made + 1)
         state = message_state(each.state for each in recipients)
         messages.settle(tx, message.id, state=state, next_at=at, doubt_since=None, ended=None)
+
+
+def _resent(message: Message) -> dict[str, str]:
+    """What a time to send a message decides about a doubt, if it is in doubt."""
+    return {"onDoubt": OnDoubt.RESEND} if message.state is State.IN_DOUBT else {}
 
 
 def _open(tx: Tx, queue_id: str) -> Message | TooLate:

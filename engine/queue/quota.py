@@ -160,6 +160,13 @@ class SendingQuota:
         await self._store.commit(lambda tx: quotas.reopen(tx, self._account))
         self._closed = None
 
+    def pass_time(self, seconds: float) -> None:
+        """Count everything so far as so many seconds longer ago; the caller moves the rows of the journal."""
+        self._windows.pass_time(seconds)
+        if self._closed is not None:
+            until, said = self._closed
+            self._closed = (until - seconds, said)
+
     def begin(self, tx: Tx, message: int, attempt: int, recipients: int) -> int:
         """Count a transaction whose end of data is about to leave; return its row."""
         stamp, now = self._stamp(), trio.current_time()

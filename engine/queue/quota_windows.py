@@ -58,6 +58,10 @@ class QuotaWindow:
         if self._uses and self._uses[-1].row == row:
             self._used -= self._weight(self._uses.pop())
 
+    def pass_time(self, seconds: float) -> None:
+        """Count every use as so many seconds longer ago."""
+        self._uses = deque(use._replace(at=use.at - seconds) for use in self._uses)
+
     def forget(self, now: float) -> None:
         """Drop the uses that no longer count."""
         while self._uses and self._uses[0].at <= now - self.limit.seconds:
@@ -128,6 +132,12 @@ class QuotaWindows:
             self._rows.pop()
             for window in self._windows:
                 window.drop_newest(row)
+
+    def pass_time(self, seconds: float) -> None:
+        """Count every use as so many seconds longer ago."""
+        for window in self._windows:
+            window.pass_time(seconds)
+        self._rows = deque((at - seconds, row) for at, row in self._rows)
 
     def outdated(self, now: float) -> list[int]:
         """The rows of the uses that count nowhere any more; they are named once."""

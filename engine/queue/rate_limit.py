@@ -58,6 +58,11 @@ class SendingRate:
         """Count attempts that began before this lane did, oldest first."""
         self._window.extend(began)
 
+    def pass_time(self, seconds: float) -> None:
+        """Count everything so far as so many seconds longer ago."""
+        self._window = deque(began - seconds for began in self._window)
+        self._next -= seconds
+
     def ready_at(self, now: float) -> float:
         """When the next attempt may begin; at or before `now` if it may begin at once."""
         ready = self._next

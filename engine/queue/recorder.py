@@ -11,17 +11,23 @@ from functools import partial
 from typing import Any
 
 from engine.events.journal import Journal
-from engine.model.message import Message
+from engine.model.message import Message, Recipient
 from engine.model.message_states import State
 from engine.queue import doubt
 from engine.queue.outcome import Judgement
 from engine.queue.schedule import Schedule
 from engine.repeated_errors import counted
-from engine.store import accounts, bodies, follow_ups, gateways, messages, sent_copies
+from engine.store import accounts, bodies, follow_ups, gateways, messages, sent_copies, timeline
 from engine.store.bodies import Spool
+from engine.store.timeline import About
 from engine.store.writer import Tx
 
 log = logging.getLogger("engine.queue")
+
+SUPPRESSED = "EENVELOPE"
+"""The error code that, without any attempt, only messages have whose recipients are suppressed."""
+Told = tuple[int, str]
+"""An event: its number and its name."""
 
 
 class Recorder:
@@ -31,13 +37,13 @@ class Recorder:
         self._spool = spool
         self._journal = journal
         self._schedule = schedule
-        self.sandboxes: set[str] = set()
-        """Sandbox accounts: their `messageSent` says that the mail went nowhere."""
 
-    def end_attempt(self, tx: Tx, message: Message, judgement: Judgement, now: float, interruptions: int = 0) -> bool:
-        """Write how the current attempt ended.
+    def end_attempt(
+        self, tx: Tx, message: Message, judgement: Judgement, now: float, interruptions: int = 0
+    ) -> list[Told]:
+        """Write how the current attempt ended; return its events, which belong into its report.
 
-        Returns False and writes nothing if the message is no longer being sent.
+        Writes nothing if the message is no longer being sent.
         """
         written = messages.end_attempt(
             tx,
@@ -49,9 +55,11 @@ class Recorder:
             interruptions=interruptions,
             ended=now if judgement.ended else None,
         )
-        if written:
-            self._follow(tx, message, judgement, now)
-        return written
+        if not written:
+            return []
+        told = self._write(tx, message, judgement, of_attempt=True)
+        self._follow(tx, message, judgement, now)
+        return told
 
     def settle(self, tx: Tx, message: Message, judgement: Judgement, now: float) -> None:
         """Write a judgement made between attempts; the caller has read the message in this transaction."""
@@ -63,6 +71,7 @@ class Recorder:
             doubt_since=judgement.doubt_since,
             ended=now if judgement.ended else None,
         )
+        self._write(tx, message, judgement)
         self._follow(tx, message, judgement, now)
 
     def taken(self, tx: Tx, message: Message, judgement: Judgement) -> None:
@@ -70,13 +79,22 @@ class Recorder:
         messages.clear_dot(tx, message.id)
         self._write(tx, message, judgement)
 
+    def left_out(self, tx: Tx, message: Message, judgement: Judgement) -> list[Recipient]:
+        """Write who is left out of an attempt that begins; return all recipients with their new states."""
+        self._write(tx, message, judgement)
+        return messages.recipients(tx, message.id)
+
     def drop(self, tx: Tx, message: int) -> None:
         """Drop the body of a message that has ended and owes no Sent copy."""
         bodies.drop(tx, message, self._spool)
 
     def announce(self, tx: Tx, message: Message, name: str, data: dict[str, object]) -> None:
-        """Add an event about a message."""
-        self._journal.append(tx, name, message.account, data)
+        """Add an event about a message, and note it in its timeline."""
+        self._journal.append(tx, name, message.account, data, about=About(message.id))
+
+    def note(self, tx: Tx, message: Message, what: str, **detail: object) -> None:
+        """Note in the timeline what happened to a message without an event."""
+        timeline.note(tx, About(message.id, None, detail), what, self._journal.now())
 
     def due(self, tx: Tx, message: Message, at: float, *, scheduled: bool = False) -> None:
         """Put the message on its agenda for `at` after the commit. `scheduled`: the caller chose that time."""
@@ -99,7 +117,6 @@ class Recorder:
         return doubt.due(states, choice, retry_at=at, doubt_since=message.doubt_since, evidence=evidence)
 
     def _follow(self, tx: Tx, message: Message, judgement: Judgement, now: float) -> None:
-        self._write(tx, message, judgement)
         if judgement.next_at is not None:
             self.due(tx, message, judgement.next_at)
         elif judgement.ended:
@@ -114,15 +131,17 @@ class Recorder:
             else:
                 self.drop(tx, message.id)
 
-    def _write(self, tx: Tx, message: Message, judgement: Judgement) -> None:
+    def _write(self, tx: Tx, message: Message, judgement: Judgement, *, of_attempt: bool = False) -> list[Told]:
+        """`of_attempt`: the report of the attempt names the events, so that the timeline needs no row for them."""
+        about, told = None if of_attempt else About(message.id), list[Told]()
         for recipient in judgement.recipients:
             messages.set_recipient(tx, message.id, recipient)
+        self._journal.deliveries.judged(tx, message, judgement.recipients, of_attempt=of_attempt)
         for name, data in judgement.events:
-            if name == "messageSent" and message.gateway is None and message.account in self.sandboxes:
-                data["sandbox"] = True
-            self.announce(tx, message, name, data)
+            told.append((self._journal.append(tx, name, message.account, data, about=about), name))
             if name == "messageFailed" or (name == "messageInDoubt" and _is_new_doubt(message, judgement)):
                 tx.after_commit(partial(_tell, message, name, data))
+        return told
 
 
 def _is_new_doubt(message: Message, judgement: Judgement) -> bool:
@@ -139,7 +158,10 @@ def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
         whom = "1 recipient does" if count == 1 else f"{count} recipients do"
         doubt = "; it is not known whether it arrived" if data.get("inDoubt") else ""
         by = f"the gateway {message.gateway}" if message.gateway is not None else "the account"
-        after = f"after {counted(made, 'attempt')}" if made else f"since {by} could not send in all its time"
+        if made:
+            after = f"after {counted(made, 'attempt')}"
+        else:
+            after = "unsent" if data["errorCode"] == SUPPRESSED else f"since {by} could not send in all its time"
         log.warning("given up %s: %s not get it%s. The error: %s", after, whom, doubt, error, extra=about)
         return
     if data["searchingSentFolder"]:

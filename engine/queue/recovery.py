@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from engine.errors import NetworkKind
 from engine.model.message import LaneId, Message, Recipient
 from engine.model.message_states import State, message_state
@@ -91,6 +93,7 @@ def _take_back(tx: Tx, recorder: Recorder, message: Message, recipients: list[Re
         )
         attempts.undo(tx, message.id, message.attempts_made)
         messages.undo_attempt(tx, message.id, State.HELD, None, interruptions)
+        recorder.note(tx, message, "held", reason="interrupted")
         for each in recipients:
             if each.state in (State.QUEUED, State.DEFERRED):
                 messages.set_recipient(
@@ -108,5 +111,6 @@ def _doubt(tx: Tx, recorder: Recorder, message: Message, recipients: list[Recipi
     evidence = recorder.evidence(tx, message)
     verdicts = dict.fromkeys(doubt.addresses_due(message, recipients, now=now, evidence=evidence), INTERRUPTED)
     judgement = judge(message, recipients, verdicts, INTERRUPTED, now=now, retry_at=now, evidence=evidence)
-    recorder.end_attempt(tx, message, judgement, now)
-    attempts.end(tx, message.id, message.attempts_made, now, b'{"outcome":"doubt","interrupted":true}')
+    told = recorder.end_attempt(tx, message, judgement, now)
+    report = msgspec.json.encode({"outcome": "doubt", "interrupted": True, "events": told})
+    attempts.end(tx, message.id, message.attempts_made, now, report)

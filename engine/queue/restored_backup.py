@@ -27,7 +27,7 @@ def is_restored(tx: Tx) -> bool:
 
 def hold(tx: Tx, now: float) -> None:
     """Hold what waits, leave doubts undecided, and clear the mark of a restored backup; log it after the commit."""
-    waiting, doubtful = held_messages.hold(tx), held_messages.hold_doubts(tx, now)
+    waiting, doubtful = held_messages.hold(tx, now), held_messages.hold_doubts(tx, now)
     folder_metadata.remove(tx, folder_metadata.RESTORED)
     tx.after_commit(lambda: _tell(waiting, doubtful))
 

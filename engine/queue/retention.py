@@ -19,7 +19,7 @@ import trio
 from engine.config import RetentionConfig as Limits
 from engine.errors import StorageBusy, StorageFull, StorageUnavailable
 from engine.queue.retention_clock import RetentionClock
-from engine.store import folder_metadata, retention
+from engine.store import delivery_figures, folder_metadata, retention
 from engine.store.bodies import Spool
 from engine.store.events import latest
 from engine.store.retention import SweepPosition
@@ -67,6 +67,7 @@ class Retention:
             events += await self._remove_all(retention.remove_events, now - self._limits.events)
         if self._limits.audit:
             entries += await self._remove_all(retention.remove_audit, now - self._limits.audit)
+        await self._remove_all(delivery_figures.compact, now)
         if self._limits.size:
             more = await self._shrink()
             messages, events, entries = messages + more[0], events + more[1], entries + more[2]

@@ -86,6 +86,11 @@ class Agenda:
         """Whether `take` would return a message."""
         return self._seconds_to_next() <= 0
 
+    @property
+    def seconds_to_next(self) -> float:
+        """Seconds until a message is due, at most 0 if one is; infinite if none waits."""
+        return self._seconds_to_next()
+
     async def wait_for_change(self, at_most: float) -> None:
         """Return when an earlier message is added, when `poke` is called, or after `at_most` seconds."""
         changed = self._changed

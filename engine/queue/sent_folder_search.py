@@ -64,6 +64,7 @@ class SentFolderSearches:
                 if judgements.tells(recipients):
                     self._recorder.settle(tx, message, judgements.found(message, recipients, now), now)
             elif search.last:
+                self._recorder.note(tx, message, "notInSentFolder")
                 self._recorder.settle(tx, message, judgements.not_found(message, recipients, now), now)
 
         await self._store.commit(change)

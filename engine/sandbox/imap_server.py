@@ -31,6 +31,8 @@ from engine.sandbox.imap_state import (
     line,
 )
 from engine.sandbox.post_office import PostOffice, account_name
+from engine.sandbox.rehearsal import Rehearsal
+from engine.sandbox.script import ScriptedFault, ScriptStep, Server, Stage
 from engine.sandbox.streams import MemoryStream
 
 GOODBYE_SECONDS: Final = 1.0
@@ -65,8 +67,10 @@ class _Over(Exception):
 class ImapServerConnection:
     """`run` it once. `stream` is closed by its owner."""
 
-    def __init__(self, stream: MemoryStream, post: PostOffice, faults: Faults) -> None:
+    def __init__(self, stream: MemoryStream, post: PostOffice, faults: Faults, rehearsal: Rehearsal) -> None:
         self._stream: trio.abc.Stream = stream
+        self._client = stream
+        self._rehearsal = rehearsal
         self._post = post
         self._faults = faults
         self._input = ImapInput()
@@ -93,6 +97,8 @@ class ImapServerConnection:
 
     async def _converse(self) -> None:
         await self._flush()
+        if (step := await self._rehearsal.take(Server.IMAP, Stage.GREETING)) is not None:
+            await self._act(step)
         greeting = self._faults.imap_greeting
         if greeting is None:
             self._state.say(f"OK [CAPABILITY {self._capabilities()}] Sandbox ready.")
@@ -178,7 +184,7 @@ class ImapServerConnection:
 
     async def _login(self, tag: str, given: list[Token]) -> str:
         user, password = (text(token) for token in arguments(given, 2))
-        return self._let_in(user if self._post.may_login(user, password) else None)
+        return await self._let_in(user if self._post.may_login(user, password) else None)
 
     async def _authenticate(self, tag: str, given: list[Token]) -> str | None:
         mechanism = text(arguments(given, 1, 2)[0]).upper()
@@ -203,7 +209,7 @@ class ImapServerConnection:
                 challenge = exchange.send(login.decode(response))
                 response = None
         except StopIteration as end:
-            return self._let_in(end.value)
+            return await self._let_in(end.value)
         except ValueError as error:
             await self._finish(tag, "AUTHENTICATE", f"BAD {error}")
             return None
@@ -241,13 +247,23 @@ class ImapServerConnection:
         known = PRELOGIN_CAPABILITIES if self._state.user is None else CAPABILITIES
         return " ".join(capability for capability in known if self._state.offers(capability))
 
-    def _let_in(self, user: str | None) -> str:
+    async def _let_in(self, user: str | None) -> str:
+        if (step := await self._rehearsal.take(Server.IMAP, Stage.LOGIN)) is not None:
+            await self._act(step)
         if user is not None and account_name(user) in self._faults.login_later:
             raise SandboxRefusal("Temporary authentication failure.", "UNAVAILABLE")
         if user is None or account_name(user) in self._faults.reject_login:
             raise SandboxRefusal("Authentication failed.", "AUTHENTICATIONFAILED")
         self._welcome(account_name(user))
         return f"[CAPABILITY {self._capabilities()}] Logged in"
+
+    async def _act(self, step: ScriptStep) -> NoReturn:
+        if step.reply is not None:
+            raise SandboxRefusal(step.reply.removeprefix("NO "))
+        if step.fault is ScriptedFault.SILENCE:
+            self._may_speak = False
+            await self._rehearsal.be_silent(self._client)
+        raise _Over
 
     def _welcome(self, user: str) -> None:
         self._state.user = user

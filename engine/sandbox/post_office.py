@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Protocol
 
 import msgspec
 
+from engine.sandbox import answering_mail, recipient_script
 from engine.sandbox.accounts import Limits, SandboxAccount, SandboxAccounts, SandboxFolder, SandboxMessage
-from engine.sandbox.recipient_script import Played
+from engine.sandbox.answering_mail import Answer, AnswerKind, Original
+from engine.sandbox.recipient_script import Act, Played
 from engine.world import World
 
 HOSTNAME = "sandbox.example"
@@ -28,11 +30,15 @@ _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(\S+)", re.IGNORECA
 
 
 class ReceivedEnvelope(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of MAIL and RCPT. `user` is the login, `helo` the client's name, `envelope_id` ENVID."""
+    """The data of MAIL and RCPT. `user` is the login, `helo` the client's name, `envelope_id` ENVID.
+
+    `account` is the id of the account that sent it, None for none.
+    """
 
     sender: str
     recipients: tuple[str, ...]
     user: str | None = None
+    account: str | None = None
     helo: str = "localhost"
     smtputf8: bool = False
     eight_bit: bool = False
@@ -82,6 +88,8 @@ class PostOffice:
         self._outside_bytes = 0
         self.caught: dict[str, CaughtMessage] = {}
         self._caught_bytes = 0
+        self.later: Callable[[str, bytes], None] | None = None
+        """Has a message arrive in a user's INBOX a moment later; None: the sandbox is not running."""
         self._passwords: dict[str, str] = {}
         self._taken: dict[str, deque[float]] = {}
         self._world = world
@@ -138,9 +146,30 @@ class PostOffice:
             self.played.kept(recipient.lower(), envelope.sender)
         del self.delivered[: -self.limits.log_entries]
         self._catch(CaughtMessage(queue_id, envelope, raw, now))
+        self._have_answered(envelope, raw)
         if outside:
             self._keep_outside(msgspec.structs.replace(envelope, recipients=tuple(outside)), raw)
         return queue_id
+
+    def arrive(self, user: str, raw: bytes) -> None:
+        """Put a message into the INBOX of a user."""
+        account = self.account(user)
+        self.file(account, account.folder("INBOX"), raw, self.now())
+
+    def _have_answered(self, envelope: ReceivedEnvelope, raw: bytes) -> None:
+        """Have those recipients answer whose address says so, to the user who sent the message."""
+        if envelope.user is None or self.later is None:
+            return
+        for recipient in dict.fromkeys(envelope.recipients):
+            outcome = recipient_script.read(recipient)
+            if outcome is None or outcome.row.act is not Act.MAIL:
+                continue
+            header = raw[: raw.find(b"\r\n\r\n") + 2]
+            about = Original(
+                message_id(raw), envelope.sender or envelope.user, recipient, envelope.envelope_id, header, self.now()
+            )
+            answer = Answer(AnswerKind(outcome.row.mail))
+            self.later(envelope.user, answering_mail.build(answer, about, self._world.uuid()))
 
     def too_fast(self, user: str, per_second: float) -> bool:
         """Whether one more message from `user` is beyond the limit, counted over the last ten seconds."""

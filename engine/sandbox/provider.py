@@ -21,14 +21,18 @@ from engine.sandbox.imap_server import ImapServerConnection
 from engine.sandbox.oauth import OAuthProvider
 from engine.sandbox.oauth_pages import HOST as SIGN_IN_HOST
 from engine.sandbox.post_office import CaughtMessage, DeliveredMessage, PostOffice, ReceivedEnvelope
+from engine.sandbox.rehearsal import PATIENCE, Rehearsal
+from engine.sandbox.script import Scripts, Server
 from engine.sandbox.smtp_server import SmtpConnection
 from engine.sandbox.streams import MemoryStream, stream_pair
 from engine.sandbox.web_server import WebConnection
-from engine.world import World
+from engine.world import Dial, World
 
 SMTP_PORTS: Final = frozenset({25, 465, 587, 2525})
 IMAP_PORTS: Final = frozenset({143, 993})
 WEB_PORT: Final = 80
+ANSWER_SECONDS: Final = 0.5
+"""Seconds after which the answer of a recipient arrives: by then it is known that the message was sent."""
 
 logger = logging.getLogger("engine.sandbox")
 
@@ -46,6 +50,11 @@ class Sandbox:
         self._world = world
         self._post = PostOffice(world, limits or Limits(), self.oauth)
         self._nursery: trio.Nursery | None = None
+        self._rehearsals: dict[str, Rehearsal] = {}
+        self.patience = PATIENCE
+        """Seconds after which a client that hears nothing gives up at the latest."""
+        self.scripts: Scripts | None = None
+        """What the connections of single accounts follow; None: nothing."""
 
     @property
     def delivered(self) -> list[DeliveredMessage]:
@@ -70,6 +79,10 @@ class Sandbox:
         """The account of an address, created if it does not exist."""
         return self._post.account(user)
 
+    def arrive(self, user: str, raw: bytes) -> None:
+        """Put a message into the INBOX of `user`, as mail that has just come."""
+        self._post.arrive(user, raw)
+
     def set_password(self, user: str, password: str) -> None:
         """Accept only this password (or access token) for `user` from now on."""
         self._post.set_password(user, password)
@@ -79,10 +92,42 @@ class Sandbox:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                self._post.later = lambda user, raw: nursery.start_soon(self._arrive_later, user, raw)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
             self._nursery = None
+            self._post.later = None
+
+    async def _arrive_later(self, user: str, raw: bytes) -> None:
+        await trio.sleep(ANSWER_SECONDS)
+        self._post.arrive(user, raw)
+
+    def rehearsal(self, account: str) -> Rehearsal:
+        """What the provider does for this account (its id) alone."""
+        found = self._rehearsals.get(account)
+        if found is None:
+            script = None if self.scripts is None else self.scripts.script_of(account)
+            found = self._rehearsals[account] = Rehearsal(account, script, self.patience)
+        return found
+
+    def forget(self, account: str) -> None:
+        """Drop what concerns an account (its id) that was removed. Its mail stays."""
+        self._rehearsals.pop(account, None)
+        if self.scripts is not None:
+            self.scripts.forget(account)
+
+    def dial_for(self, account: str) -> Dial:
+        """A `dial` for this account (its id), whose connections follow its script."""
+
+        async def dial(host: str, port: int) -> trio.abc.Stream:
+            rehearsal = self.rehearsal(account)
+            if port in SMTP_PORTS or port in IMAP_PORTS:
+                server = Server.SMTP if port in SMTP_PORTS else Server.IMAP
+                await rehearsal.refuse_dial(server, host, port)
+            return await self._dial(host, port, rehearsal)
+
+        return dial
 
     async def dial(self, host: str, port: int) -> trio.abc.Stream:
         """A connection to the sandbox's SMTP or IMAP server, by port; every host is the sandbox.
@@ -92,6 +137,9 @@ class Sandbox:
         Raises `NetworkError` ECONNREFUSED for other ports, dead hosts, and while `run` is not running. Cancelled:
         nothing stays open.
         """
+        return await self._dial(host, port, Rehearsal())
+
+    async def _dial(self, host: str, port: int, rehearsal: Rehearsal) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
         faults = self.faults
         if faults.refuse_dial is not None:
@@ -101,18 +149,20 @@ class Sandbox:
         if nursery is None or not serves or host in faults.dead or port in faults.dead:
             raise NetworkError(NetworkKind.CONNECT, "ECONNREFUSED", f"connect ECONNREFUSED {host}:{port}")
         client, server = stream_pair()
-        nursery.start_soon(self._serve, server, port, name=f"sandbox {host}:{port}")
+        nursery.start_soon(self._serve, server, port, rehearsal, name=f"sandbox {host}:{port}")
         return client
 
-    async def _serve(self, stream: MemoryStream, port: int) -> None:
+    async def _serve(self, stream: MemoryStream, port: int, rehearsal: Rehearsal) -> None:
         if port == WEB_PORT:
             await self._serve_web(stream)
             return
         smtp = port in SMTP_PORTS
         connections = self.faults.smtp_connections if smtp else self.faults.imap_connections
         connections.add(stream)
+        if not smtp:
+            rehearsal.imap_connections.add(stream)
         try:
-            connection = (SmtpConnection if smtp else ImapServerConnection)(stream, self._post, self.faults)
+            connection = (SmtpConnection if smtp else ImapServerConnection)(stream, self._post, self.faults, rehearsal)
             await connection.run()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             # The client hung up, or a fault cut the connection.
@@ -121,6 +171,7 @@ class Sandbox:
             logger.exception("the sandbox's %s server crashed", "SMTP" if smtp else "IMAP")
         finally:
             connections.discard(stream)
+            rehearsal.imap_connections.discard(stream)
             stream.close()
 
     async def _serve_web(self, stream: MemoryStream) -> None:

@@ -2,7 +2,7 @@
 
 Pure. One table contains every word, and `describe` generates the documentation from it. An address has the form
 `word[N]+anything`; a local part that matches no row is a plain address that accepts its mail. N is a number of attempts
-(omitted: all), or of seconds in the rows that wait.
+(omitted: all), or of seconds in the rows that wait; it means nothing in the rows whose recipients answer.
 
 At RCPT and DATA the message is not known yet, so attempts are counted per sender and recipient, and the count restarts
 once a message was accepted. After the dot they are counted per recipient and Message-ID. Memory is bounded: beyond
@@ -27,6 +27,8 @@ class ScriptStage(StrEnum):
     RCPT = "rcpt"
     DATA = "data"
     DOT = "dot"
+    KEPT = "kept"
+    """Once the message was accepted."""
 
 
 class Act(StrEnum):
@@ -46,6 +48,8 @@ class Act(StrEnum):
     """Close without a reply; kept."""
     HANG = "hang"
     """Never answer; not kept."""
+    MAIL = "mail"
+    """Accept; then a message arrives in the sender's mailbox."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -56,11 +60,13 @@ class Row(msgspec.Struct, frozen=True):
     act: Act
     meaning: str
     reply: str = ""
+    mail: str = ""
+    """What arrives then (`answering_mail.AnswerKind`)."""
 
     @property
     def counts_attempts(self) -> bool:
         """Whether the number means attempts rather than seconds."""
-        return self.act not in (Act.WAIT, Act.UNTIL)
+        return self.act not in (Act.WAIT, Act.UNTIL, Act.MAIL)
 
 
 class ScriptedOutcome(msgspec.Struct, frozen=True):
@@ -132,6 +138,25 @@ ROWS: Final = (
         Act.KEEP_AND_CUT,
         "the message is kept, then the connection closed without a reply",
     ),
+    Row("reply", ScriptStage.KEPT, Act.MAIL, "this recipient answers: a reply arrives in your INBOX", mail="reply"),
+    Row(
+        "away", ScriptStage.KEPT, Act.MAIL, "this recipient is away: an out-of-office reply arrives", mail="outOfOffice"
+    ),
+    Row("bounce", ScriptStage.KEPT, Act.MAIL, "the message is accepted, then a hard bounce arrives", mail="bounce"),
+    Row(
+        "soft-bounce",
+        ScriptStage.KEPT,
+        Act.MAIL,
+        "the message is accepted, then a soft bounce arrives",
+        mail="softBounce",
+    ),
+    Row(
+        "complain",
+        ScriptStage.KEPT,
+        Act.MAIL,
+        "this recipient complains: a feedback report (ARF) arrives",
+        mail="complaint",
+    ),
 )
 DEFAULT_SECONDS: Final = 60
 
@@ -150,7 +175,11 @@ def read(recipient: str) -> ScriptedOutcome | None:
 
 def describe() -> list[tuple[str, str]]:
     """Every pattern and what it does, in the order of the table."""
-    return [(f"{row.word}[N]+anything@", row.meaning + _number_means(row)) for row in ROWS]
+    return [(f"{row.word}{_number(row)}+anything@", row.meaning + _number_means(row)) for row in ROWS]
+
+
+def _number(row: Row) -> str:
+    return "" if row.act is Act.MAIL else "[N]"
 
 
 def _number_means(row: Row) -> str:

@@ -3,8 +3,9 @@
 It supports PIPELINING, SIZE, 8BITMIME, SMTPUTF8, DSN, ENHANCEDSTATUSCODES and AUTH; the dialogue is the door's
 (`smtp/server_protocol.py`), with patience for any number of faults. A message is stored before its dot is answered. It
 is stricter than real servers on purpose: a lone CR or LF is refused in message data too. It acts out the scripts of
-recipients (`recipient_script.py`) and `Faults`. Cancelled: it sends 421, unless it was answering a dot; the message may
-then have been stored and the client must not be told "later", so it just ends the stream.
+recipients (`recipient_script.py`) and of the account (`script.py`), and `Faults`. Cancelled: it sends 421, unless it
+was answering a dot; the message may then have been stored and the client must not be told "later", so it just ends the
+stream.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from engine.sandbox import recipient_script
 from engine.sandbox.faults import Faults
 from engine.sandbox.post_office import HOSTNAME, PostOffice, ReceivedEnvelope, account_name, message_id
 from engine.sandbox.recipient_script import Act, ScriptedOutcome, ScriptStage
+from engine.sandbox.rehearsal import Rehearsal
+from engine.sandbox.script import FOR_RECIPIENTS, ScriptedFault, ScriptStep, Server, Stage
 from engine.sandbox.streams import MemoryStream
 from engine.smtp.server_commands import MailFrom, RcptTo
 from engine.smtp.server_input import DataPiece
@@ -35,10 +38,12 @@ class _Over(Exception):
 class SmtpConnection:
     """`run` it once. `stream` is closed by its owner."""
 
-    def __init__(self, stream: MemoryStream, post: PostOffice, faults: Faults) -> None:
+    def __init__(self, stream: MemoryStream, post: PostOffice, faults: Faults, rehearsal: Rehearsal) -> None:
         self._stream = stream
         self._post = post
         self._faults = faults
+        self._rehearsal = rehearsal
+        self._served = False
         self._protocol = ServerProtocol(
             HOSTNAME, (), post.may_login, post.may_use, most_faults=sys.maxsize, most_idle=sys.maxsize
         )
@@ -60,6 +65,9 @@ class SmtpConnection:
 
     async def _converse(self) -> None:
         await self._flush()
+        if (step := await self._rehearsal.take(Server.SMTP, Stage.GREETING)) is not None:
+            await self._act(step)
+            await self._close()
         greeting = self._faults.greeting
         if greeting is None:
             self._say(f"220 {HOSTNAME} ESMTP")
@@ -94,11 +102,11 @@ class SmtpConnection:
             case Hello():
                 self._protocol.greet(event)
             case LoggedIn():
-                self._logged_in(event.user)
+                await self._logged_in(event.user)
             case Verify():
                 self._say(f"252 2.0.0 {event.argument}")
             case MailFrom():
-                self._mail(event)
+                await self._mail(event)
             case RcptTo():
                 await self._rcpt(event)
             case DataCommand():
@@ -108,8 +116,10 @@ class SmtpConnection:
             case StartTls():
                 raise AssertionError("STARTTLS is not offered")
 
-    def _logged_in(self, user: str | None) -> None:
-        if user is not None and account_name(user) in self._faults.login_later:
+    async def _logged_in(self, user: str | None) -> None:
+        if (step := await self._rehearsal.take(Server.SMTP, Stage.LOGIN)) is not None:
+            await self._act(step)
+        elif user is not None and account_name(user) in self._faults.login_later:
             self._say("454 4.7.0 Temporary authentication failure: Connection lost to authentication server")
         elif user is None or account_name(user) in self._faults.reject_login:
             self._say("535 5.7.8 Error: authentication failed: (reason unavailable)")
@@ -117,9 +127,14 @@ class SmtpConnection:
             self._protocol.user = account_name(user)
             self._say("235 2.7.0 Authentication successful")
 
-    def _mail(self, mail: MailFrom) -> None:
+    async def _mail(self, mail: MailFrom) -> None:
         user, limit = self._protocol.user, self._faults.messages_per_second
-        if self._faults.require_login and user is None:
+        if self._served and self._rehearsal.begins_anew():
+            # A server may hang up between two messages; the next connection meets the step.
+            raise _Over
+        if (step := await self._rehearsal.take(Server.SMTP, Stage.MAIL, attempt=mail)) is not None:
+            await self._act(step)
+        elif self._faults.require_login and user is None:
             self._say("530 5.7.0 Authentication required")
         elif limit is not None and self._post.too_fast(user or "", limit):
             self._say("451 4.7.1 Error: too much mail, slow down")
@@ -132,6 +147,9 @@ class SmtpConnection:
         if len(self._protocol.recipients) >= MAX_RECIPIENTS:
             self._say("452 4.5.3 Error: too many recipients")
             return
+        if (step := await self._step(Stage.RCPT, recipient)) is not None:
+            await self._act(step)
+            return
         outcome = self._scripted(ScriptStage.RCPT, recipient.recipient, self._current.sender)
         if outcome is None:
             self._protocol.add(recipient)
@@ -142,6 +160,9 @@ class SmtpConnection:
 
     async def _start_data(self) -> None:
         sender = self._current.sender
+        if (step := await self._step(Stage.DATA, *self._protocol.recipients)) is not None:
+            await self._act(step)
+            return
         if any(self._scripted(ScriptStage.DATA, each.recipient, sender) for each in self._protocol.recipients):
             await self._close()
         self._say("354 End data with <CR><LF>.<CR><LF>")
@@ -167,6 +188,8 @@ class SmtpConnection:
             self._end_data("552 5.3.4 Error: message file too big")
         elif self._bare:
             self._end_data("550 5.5.2 Error: bare <CR> or <LF> received")
+        elif (step := await self._step(Stage.DOT, *self._protocol.recipients)) is not None:
+            await self._act_on_message(step)
         else:
             # If several recipients have a script for the dot, the first decides for the message.
             name = message_id(bytes(self._data))
@@ -177,6 +200,36 @@ class SmtpConnection:
             else:
                 await self._play(outcome)
 
+    async def _step(self, stage: Stage, *recipients: RcptTo) -> ScriptStep | None:
+        """The account's step for these recipients of the current transaction."""
+        assert stage in FOR_RECIPIENTS
+        concerned = {each.recipient.lower() for each in recipients}
+        return await self._rehearsal.take(Server.SMTP, stage, concerned, self._current)
+
+    async def _act(self, step: ScriptStep) -> None:
+        """Reply, or end the connection, before a message is there."""
+        if step.reply is not None:
+            self._say(step.reply)
+            if not step.reply.startswith("421"):
+                return
+        elif step.fault is ScriptedFault.SILENCE:
+            await self._flush()
+            await self._be_silent()
+        await self._close()
+
+    async def _act_on_message(self, step: ScriptStep) -> None:
+        """Answer the dot, or do not."""
+        if step.fault is ScriptedFault.KEEP_AND_CUT:
+            self._keep()
+        if step.reply is None:
+            await self._act(step)
+            return
+        if step.reply.startswith("2"):
+            self._keep()
+        self._end_data(step.reply)
+        if step.reply.startswith("421"):
+            await self._close()
+
     async def _play(self, outcome: ScriptedOutcome) -> None:
         """Act out a recipient's script for the dot."""
         match outcome.row.act:
@@ -185,7 +238,7 @@ class SmtpConnection:
             case Act.WAIT:
                 reply = self._keep()
                 await self._flush()
-                await trio.sleep(recipient_script.seconds(outcome))
+                await self._rehearsal.wait(recipient_script.seconds(outcome))
                 self._end_data(reply)
             case Act.HANG:
                 await self._flush()
@@ -202,6 +255,7 @@ class SmtpConnection:
             sender=mail.sender,
             recipients=tuple(each.recipient for each in self._protocol.recipients),
             user=user,
+            account=self._rehearsal.account,
             helo=self._protocol.helo or HOSTNAME,
             smtputf8=mail.smtputf8,
             eight_bit=mail.eight_bit,
@@ -213,6 +267,7 @@ class SmtpConnection:
         return f"250 2.0.0 Ok: queued as {self._post.deliver(envelope, raw)}"
 
     def _end_data(self, reply: str) -> None:
+        self._served = True
         self._protocol.end_data(reply, taken=True)
 
     def _scripted(self, stage: ScriptStage, recipient: str, whose: str) -> ScriptedOutcome | None:
@@ -220,7 +275,7 @@ class SmtpConnection:
         outcome = recipient_script.read(recipient)
         if outcome is None or outcome.row.stage is not stage:
             return None
-        acts = self._post.played.acts(outcome, recipient.lower(), whose, trio.current_time())
+        acts = self._post.played.acts(outcome, recipient.lower(), whose, trio.current_time() + self._rehearsal.moved)
         return outcome if acts else None
 
     @property
@@ -262,6 +317,5 @@ class SmtpConnection:
     async def _be_silent(self) -> NoReturn:
         """Read and send nothing until the client hangs up."""
         self._may_speak = False
-        while await self._stream.receive_some():
-            pass
+        await self._rehearsal.be_silent(self._stream)
         raise _Over

@@ -67,10 +67,12 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             raise ValueError("max_bytes must be >= 1")
         with self._receiving:
             await trio.lowlevel.checkpoint()
-            while pipe.reader_open and pipe.writer_open and not pipe.data:
+            while pipe.reader_open and pipe.writer_open and not pipe.data and not pipe.timed_out:
                 await pipe.changed.park()
             if not pipe.reader_open:
                 raise trio.ClosedResourceError("this stream is closed")
+            if pipe.timed_out and not pipe.data:
+                raise trio.TooSlowError
             return pipe.take(most)
 
     async def send_eof(self) -> None:
@@ -83,6 +85,10 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         """Close both directions at once; what was written can still be read by the other side."""
         self._outgoing.close_writer()
         self._incoming.close_reader()
+
+    def time_out(self) -> None:
+        """End the other side's patience: its pending and later reads raise `trio.TooSlowError`, as at a deadline."""
+        self._outgoing.time_out()
 
     async def aclose(self) -> None:
         """The same as `close`. Cancelled: still closes."""
@@ -104,6 +110,7 @@ class _Pipe:
         self.data = bytearray()
         self.writer_open = True
         self.reader_open = True
+        self.timed_out = False
         self.changed = trio.lowlevel.ParkingLot()
 
     def check_writable(self) -> None:
@@ -117,6 +124,10 @@ class _Pipe:
         del self.data[:max_bytes]
         self.changed.unpark_all()
         return taken
+
+    def time_out(self) -> None:
+        self.timed_out = True
+        self.changed.unpark_all()
 
     def close_writer(self) -> None:
         self.writer_open = False

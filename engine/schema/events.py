@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.account_condition import LastError
 from engine.schema.explain import Explain
 from engine.schema.export import ExportCompleted, ExportFailed
-from engine.schema.fields import Address, Check, Filled256, Off, Request, Response, When
+from engine.schema.fields import Address, Check, Filled256, Off, OfSandbox, Request, Response, When
 from engine.schema.mail_events import MAIL_EVENT_DATA, MailEventName
 from engine.schema.oauth2 import OAuthAppError, OAuthAppWarning
 from engine.schema.outbox import EnvelopeShown
@@ -120,10 +120,7 @@ class MessageSent(Response, frozen=True, kw_only=True):
     network_routing: _ROUTING = None
     accepted: _ACCEPTED
     rejected: _REJECTED = ()
-    sandbox: Annotated[
-        bool | UnsetType,
-        Meta(description="`true`: it is from a sandbox account, so it reached no one. Absent: it was sent."),
-    ] = UNSET
+    sandbox: OfSandbox = UNSET
 
 
 class Job(Response, frozen=True, kw_only=True):
@@ -154,6 +151,7 @@ class MessageDeliveryError(Response, frozen=True, kw_only=True):
     job: Annotated[Job, Meta(description="Where the message stands in its schedule.")]
     rejected: _REJECTED = ()
     in_doubt: _IN_DOUBT = UNSET
+    sandbox: OfSandbox = UNSET
 
 
 class MessageFailed(Response, frozen=True, kw_only=True):
@@ -172,6 +170,7 @@ class MessageFailed(Response, frozen=True, kw_only=True):
     attempts_made: Annotated[int, Meta(description="The number of attempts made.")]
     rejected: _REJECTED = ()
     in_doubt: _IN_DOUBT = UNSET
+    sandbox: OfSandbox = UNSET
 
 
 class MessageInDoubt(Response, frozen=True, kw_only=True):
@@ -194,6 +193,7 @@ class MessageInDoubt(Response, frozen=True, kw_only=True):
     next_attempt: Annotated[
         When | Off, Meta(description="When it is sent again. `false`: only once you decide so, or never.")
     ]
+    sandbox: OfSandbox = UNSET
 
 
 class MessageCancelled(Response, frozen=True, kw_only=True):
@@ -206,6 +206,7 @@ class MessageCancelled(Response, frozen=True, kw_only=True):
         EnvelopeShown, Meta(description="The SMTP envelope; `to` lists the recipients who will not get the message.")
     ]
     attempts_made: Annotated[int, Meta(description="The number of attempts made before.")]
+    sandbox: OfSandbox = UNSET
 
 
 class MessageCopyFailed(Response, frozen=True, kw_only=True):
@@ -216,6 +217,7 @@ class MessageCopyFailed(Response, frozen=True, kw_only=True):
     path: Annotated[str | None, Meta(description="The folder. `null`: the account has no Sent folder.")]
     error: Annotated[str, Meta(description="The server's last answer.")]
     attempts_made: Annotated[int, Meta(description="The number of attempts.")]
+    sandbox: OfSandbox = UNSET
 
 
 class WebhookGap(Response, frozen=True, kw_only=True):

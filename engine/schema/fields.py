@@ -192,6 +192,11 @@ When = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=[
 """A time in an answer: ISO 8601 in UTC with milliseconds."""
 Address = Annotated[str, Meta(extra_json_schema={"format": "email"}, examples=["andris@example.com"])]
 """An email address in an answer."""
+OfSandbox = Annotated[
+    bool | UnsetType,
+    Meta(description="`true`: the message is a sandbox account's, so it reached no one. Absent: it left the engine."),
+]
+"""Whether an event is about mail that was only rehearsed."""
 
 
 class NoQuery(Request, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.explain import Explain
-from engine.schema.fields import Response, When
+from engine.schema.fields import OfSandbox, Response, When
 
 _ID = Annotated[str, Meta(description="The message's id. It changes when the message moves.", examples=["AAAAAQAAAAE"])]
 _UID = Annotated[int, Meta(description="The message's UID in the folder.", examples=[17])]
@@ -395,6 +395,7 @@ class MessageBounce(Response, frozen=True, kw_only=True):
         dict[str, tuple[str, ...]] | UnsetType,
         Meta(description="The message's header. Absent: the notice does not include it."),
     ] = UNSET
+    sandbox: OfSandbox = UNSET
 
 
 class MessageReply(Response, frozen=True, kw_only=True):
@@ -433,6 +434,7 @@ class MessageReply(Response, frozen=True, kw_only=True):
     has_more: Annotated[
         bool | UnsetType, Meta(description="`true`: the message is longer than what was read or is shown.")
     ] = UNSET
+    sandbox: OfSandbox = UNSET
 
 
 class Feedback(Response, frozen=True, kw_only=True):
@@ -466,6 +468,7 @@ class MessageComplaint(Response, frozen=True, kw_only=True):
     arf: Annotated[Feedback, Meta(description="The report.")]
     headers: Annotated[ComplaintHeaders, Meta(description="The header of the message that the complaint is about.")]
     queue_id: Annotated[str | UnsetType, Meta(description="The message's id in the outbox. Absent: unknown.")] = UNSET
+    sandbox: OfSandbox = UNSET
 
 
 MAIL_EVENT_DATA: dict[str, type[Response]] = {

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from engine.schema.fields import Request, Response, When
-from engine.schema.paging import Page
+from engine.schema.fields import Filled256, Request, Response, When
+from engine.schema.paging import Page, PageQuery
 
 CaughtId = Annotated[str, Meta(description="The id of a caught message.", examples=["4F3A21"])]
 CaughtFileId = Annotated[str, Meta(description="The id of one of its files.", examples=["2"])]
@@ -23,6 +23,12 @@ class CaughtQuery(Request, frozen=True, kw_only=True):
     ] = "drop"
 
 
+class CaughtListQuery(PageQuery, frozen=True, kw_only=True):
+    """Query of `GET /v1/sandbox/messages`."""
+
+    account: Annotated[Filled256 | None, Meta(description="Only mail that this account sent. Absent: all mail.")] = None
+
+
 class CaughtEntry(Response, frozen=True, kw_only=True):
     """A caught message in the list."""
 
@@ -31,6 +37,7 @@ class CaughtEntry(Response, frozen=True, kw_only=True):
         "date": "2026-11-23T05:48:18.346Z",
         "sender": "example@sandbox.example",
         "recipients": ["you@example.com"],
+        "account": "example",
         "user": "example@sandbox.example",
         "subject": "Hello",
         "from": "Example <example@sandbox.example>",
@@ -41,6 +48,7 @@ class CaughtEntry(Response, frozen=True, kw_only=True):
     date: Annotated[When, Meta(description="When it was handed over.")]
     sender: Annotated[str, Meta(description="The envelope sender; empty for a bounce.")]
     recipients: Annotated[tuple[str, ...], Meta(description="The envelope recipients.")]
+    account: Annotated[str | UnsetType, Meta(description="The account that sent it. Absent: none did.")] = UNSET
     user: Annotated[str | UnsetType, Meta(description="The user who had logged in. Absent: no one.")] = UNSET
     subject: Annotated[str, Meta(description="The Subject field; empty if there is none.")] = ""
     author: Annotated[str, Meta(description="The From field; empty if there is none.")] = msgspec.field(

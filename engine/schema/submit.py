@@ -358,7 +358,8 @@ class Submit(Content, frozen=True, kw_only=True):
         Literal["skip", "fail", "send"] | UnsetType,
         Meta(
             description="What to do if a recipient is suppressed (`GET /v1/suppression`). `skip`: send to the others; "
-            "if there are none, nothing is queued. `fail`: queue nothing (422). `send`: send anyway. Absent: `skip`.",
+            "if there are none, nothing is queued. `fail`: queue nothing (422). `send`: send anyway. A recipient who "
+            "is suppressed while the message waits is treated alike: with `fail`, nobody else gets it. Absent: `skip`.",
             examples=["skip"],
         ),
     ] = UNSET

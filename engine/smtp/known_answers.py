@@ -1,12 +1,13 @@
 """Replies that are known by their words, some of them only with certain status codes. *pure* data.
 
-First those that say that the sender's quota is used up, then those of the great providers (`provider_answers.py`), of
-lists that block, and of other servers. `explanation.py` finds the one for a reply, and turns to `known_codes.py` if
-none fits.
+First those that say that the sender's quota is used up, then those of the great providers (`google_answers.py`,
+`microsoft_answers.py`, `provider_answers.py`), of lists that block, and of other servers. `explanation.py` finds the
+one for a reply, and turns to `known_codes.py` if none fits.
 """
 
 from __future__ import annotations
 
+from engine.smtp.google_answers import GOOGLE_ANSWERS
 from engine.smtp.meanings import (
     AGAIN,
     BOUNCES,
@@ -15,10 +16,14 @@ from engine.smtp.meanings import (
     LISTED,
     LOOKED_UP,
     MICROSOFT,
+    NO_HOST_NAME,
+    REMOVE,
     Answer,
+    Fault,
     Meaning,
     Source,
 )
+from engine.smtp.microsoft_answers import MICROSOFT_ANSWERS
 from engine.smtp.provider_answers import PROVIDER_ANSWERS
 
 _SPAMHAUS = Source("https://check.spamhaus.org/", LOOKED_UP)
@@ -32,6 +37,10 @@ def _list(provider: str, words: str, said: str, source: Source, *, status: tuple
     whose = "a list that the reply names" if provider == "others" else f"a list of {provider}"
     what = f"The IP address that the mail came from is on {whose}, so the server takes no mail from it."
     return Answer(provider, status, words, said, Meaning(what, "network", LISTED, source))
+
+
+def _other(status: str, words: str, said: str, what: str, fault: Fault, todo: str) -> Answer:
+    return Answer("others", tuple(status.split()), words, said, Meaning(what, fault, todo, BOUNCES))
 
 
 def _quota(provider: str, status: tuple[str, ...], words: str, said: str, source: Source) -> Answer:
@@ -108,6 +117,8 @@ ANSWERS = (
         "454 Throttling failure: Daily message quota exceeded.",
         _SES,
     ),
+    *GOOGLE_ANSWERS,
+    *MICROSOFT_ANSWERS,
     *PROVIDER_ANSWERS,
     # Lists that block
     Answer(
@@ -125,17 +136,46 @@ ANSWERS = (
     ),
     _list(
         "Spamhaus",
-        r"^(?!.*\bdbl\b).*spamhaus",
+        r"^(?!.*(\bdbl\b|open resolver|returnc/|excessive number of queries)).*spamhaus",
         "554 5.7.1 Service unavailable; Client host [192.0.2.222] blocked using zen.spamhaus.org; "
         "https://www.spamhaus.org/query/ip/192.0.2.222",
         _SPAMHAUS,
+    ),
+    Answer(
+        "Spamhaus",
+        (),
+        r"spamhaus.{0,120}(open resolver|returnc/|excessive number of queries)",
+        "554 5.7.1 Service unavailable; Client host [192.0.2.222] blocked using zen.spamhaus.org; Error: open "
+        "resolver; "
+        "https://check.spamhaus.org/returnc/pub/198.51.100.1/",
+        Meaning(
+            "The recipient's server asks Spamhaus through a public resolver or too often, and takes the refusal of an "
+            "answer for a listing. The IP address that the mail came from need not be on any list.",
+            "provider",
+            "Tell the postmaster of the recipient's domain by another way.",
+            Source(
+                "https://www.spamhaus.com/resource-center/help-for-spamhaus-projects-legacy-blocklist-users", LOOKED_UP
+            ),
+        ),
+    ),
+    _list(
+        "Abusix",
+        r"abusix",
+        "554 5.7.1 Service unavailable; Client host [192.0.2.222] blocked using example.combined.mail.abusix.zone",
+        Source("https://lookup.abusix.com/", None),
+    ),
+    _list(
+        "Trend Micro",
+        r"trend micro|mail-abuse\.com",
+        "550 5.7.1 Service unavailable; client [192.0.2.222] blocked using Trend Micro Email Reputation Service",
+        Source("https://servicecentral.trendmicro.com/", None),
     ),
     _list(
         "Spamcop",
         r"spamcop",
         "554 5.7.1 Service unavailable; Client host [192.0.2.222] blocked using bl.spamcop.net; Blocked - see "
         "https://www.spamcop.net/bl.shtml?192.0.2.222",
-        Source("https://www.spamcop.net/bl.shtml", None),
+        Source("https://www.spamcop.net/bl.shtml", LOOKED_UP),
     ),
     _list(
         "Barracuda",
@@ -154,11 +194,11 @@ ANSWERS = (
         "UCEPROTECT",
         r"uceprotect",
         "550 5.7.1 Service unavailable; client [192.0.2.222] blocked using dnsbl-1.uceprotect.net",
-        Source("https://www.uceprotect.net/en/rblcheck.php", None),
+        Source("https://knowledge.validity.com/hc/en-us/articles/222449667-UCEPROTECT-blocklist", LOOKED_UP),
     ),
     _list(
         "Proofpoint",
-        r"proofpoint\.com|cloudmark|csi\.",
+        r"proofpoint\.com|cloudmark",
         "550 5.7.0 Local Policy Violation - IP 192.0.2.222 blocked, see https://ipcheck.proofpoint.com/?ip=192.0.2.222",
         Source("https://ipcheck.proofpoint.com/", None),
     ),
@@ -169,6 +209,73 @@ ANSWERS = (
         BOUNCES,
     ),
     # Others
+    _other(
+        "",
+        r"\bPTR\b|reverse (dns|hostname)|\brdns\b|cannot find your (reverse )?hostname",
+        "450 4.7.1 Client host rejected: cannot find your reverse hostname, [192.0.2.24]",
+        NO_HOST_NAME,
+        "network",
+        "Have whoever runs the sending server set its PTR record.",
+    ),
+    _other(
+        "",
+        r"(user|recipient|mailbox) .{0,20}(receiving|received|receive) .{0,30}(too quickly|short (period of )?time|"
+        r"too fast)",
+        "450 User is receiving mail too quickly",
+        "The recipient is getting more mail than the server delivers to one mailbox.",
+        "recipient",
+        f"Send them less at once. {AGAIN}",
+    ),
+    _other(
+        "",
+        r"Requested action not taken: mailbox unavailable",
+        "550 5.5.0 Requested action not taken: mailbox unavailable",
+        "There is no mailbox with this address, or it takes no mail.",
+        "recipient",
+        REMOVE,
+    ),
+    _other(
+        "",
+        r"account or domain may not exist",
+        "550 The mail server could not deliver mail to a@example.com. The account or domain may not exist, they may be "
+        "blacklisted, or missing the proper dns entries.",
+        "There is no mailbox with this address, or its domain is set up wrongly.",
+        "recipient",
+        REMOVE,
+    ),
+    _other(
+        "",
+        r"not owned by user|not one of your addresses|sender address .{0,40}not (allowed|permitted) .{0,20}(user|"
+        r"account)",
+        "553 5.7.1 <me@example.com>: Sender address rejected: not owned by user other@example.com",
+        "The account may not send as this address.",
+        "sender",
+        "Send From the account's own address, or have the provider allow the other one.",
+    ),
+    _other(
+        "4.7.0",
+        r"cannot authenticate|temporary authentication failure",
+        "454 4.7.0 Temporary authentication failure",
+        "The server cannot check the login at the moment.",
+        "provider",
+        AGAIN,
+    ),
+    _other(
+        "7.0",
+        r"issue a STARTTLS command",
+        "530 5.7.0 Must issue a STARTTLS command first",
+        "The server takes mail only over TLS.",
+        "sender",
+        "Set smtp.secure or smtp.tls.required of the account.",
+    ),
+    _other(
+        "",
+        r"insufficient system (storage|resources)",
+        "452 4.3.1 Insufficient system storage",
+        "The server has no room left.",
+        "provider",
+        AGAIN,
+    ),
     Answer(
         "others",
         (),
@@ -185,7 +292,7 @@ ANSWERS = (
     Answer(
         "others",
         (),
-        r"relay(ing)? access denied|relaying denied|not permitted to relay|unable to relay",
+        r"relay(ing)? access denied|relaying denied|not permitted to relay|unable to relay|list of allowed rcpthosts",
         "554 5.7.1 <a@example.com>: Relay access denied",
         Meaning(
             "The server delivers only for its own addresses, or to senders that have logged in.",
@@ -205,8 +312,8 @@ ANSWERS = (
     _quota(
         "others",
         (),
-        r"\b(exceeded|reached)\b[^.;]{0,40}\b(sending|daily|hourly|submission|outgoing|outbound)\b[^.;]{0,30}"
-        r"\b(limit|quota)\b",
+        r"\b(exceeded|reached)\b[^.;]{0,40}\b(sending|messaging|daily|hourly|submission|outgoing|outbound)\b"
+        r"[^.;]{0,30}\b(limits?|quota)\b",
         "451 4.7.1 You have reached your hourly sending limit",
         BOUNCES,
     ),

@@ -58,6 +58,7 @@ AUTHENTICATE = (
     "Publish an SPF record that allows the servers you send through, have them sign with DKIM for the domain in From, "
     "and publish a DMARC record."
 )
+NO_HOST_NAME = "The IP address that the mail came from has no host name, or one that does not lead back to it."
 REMOVE = "Correct the address, or send no more mail to it."
 LISTED = "Look up the IP address there, mend what it is listed for, and ask for its removal; or send another way."
 GOOGLE = Source("https://support.google.com/a/answer/3726730", LOOKED_UP)

@@ -74,6 +74,7 @@ def started_since(db: sqlite3.Connection, account: str, since: float) -> list[fl
     rows = db.execute(
         "SELECT a.started FROM message m JOIN attempt a ON a.message = m.id "
         "WHERE m.account = ?1 AND a.started > ?2 AND (m.ended > ?2 OR (m.ended IS NULL AND m.attempts_made > 0)) "
+        "AND a.started > coalesce((SELECT at FROM sandbox_time WHERE account = ?1), 0) "
         "ORDER BY a.started",
         (account, since),
     )

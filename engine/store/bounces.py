@@ -52,6 +52,22 @@ def has_recipient(tx: Tx, message: int, address: str) -> bool:
     return row is not None
 
 
+def first_recipient(tx: Tx, message: int) -> str:
+    """The first recipient of a message."""
+    (found,) = tx.execute(
+        "SELECT address FROM recipient WHERE message = ? ORDER BY position LIMIT 1", (message,)
+    ).fetchone()
+    return str(found)
+
+
+def is_known(tx: Tx, message: int, address: str, action: str) -> bool:
+    """Whether a bounce or complaint (`action`) of this recipient was stored before."""
+    row = tx.execute(
+        "SELECT 1 FROM bounce WHERE message = ? AND address = ? AND action = ?", (message, address.lower(), action)
+    ).fetchone()
+    return row is not None
+
+
 def note(tx: Tx, message: int, bounce: Bounce) -> None:
     """Store a bounce, replacing an earlier one for the same recipient."""
     tx.execute(

@@ -9,20 +9,25 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Container
 
-from engine.store import folder_metadata
+from engine.store import folder_metadata, timeline
+from engine.store.timeline import About
 from engine.store.writer import Tx
 
 STEP = 500
 """Messages released in one transaction, for whose duration a running engine cannot commit."""
 
 
-def hold(tx: Tx) -> int:
-    """Hold every message that waits for an attempt, and its open recipients; return how many."""
+def hold(tx: Tx, now: float) -> int:
+    """Hold every message that waits for an attempt, and its open recipients; return how many.
+
+    `now` is in seconds since 1970.
+    """
     rows = tx.execute(
         "UPDATE message SET state = 'held', next_at = NULL "
         "WHERE ended IS NULL AND state IN ('queued', 'deferred') RETURNING id"
     ).fetchall()
     tx.executemany("UPDATE recipient SET state = 'held' WHERE message = ? AND state IN ('queued', 'deferred')", rows)
+    timeline.note_all(tx, [each for (each,) in rows], "held", now, {"reason": "restored"})
     return len(rows)
 
 
@@ -33,8 +38,10 @@ def hold_doubts(tx: Tx, now: float) -> int:
         "WHERE ended IS NULL AND (state = 'in_doubt' OR (state = 'sending' AND dot_at IS NOT NULL))",
         (now,),
     )
-    changed = tx.execute("UPDATE message SET next_at = NULL WHERE ended IS NULL AND state = 'in_doubt'")
-    return changed.rowcount
+    rows = tx.execute(
+        "UPDATE message SET next_at = NULL WHERE ended IS NULL AND state = 'in_doubt' RETURNING id"
+    ).fetchall()
+    return len(rows)
 
 
 def ids(db: sqlite3.Connection) -> set[int]:
@@ -81,6 +88,8 @@ def release(
                     "UPDATE recipient SET state = 'queued' WHERE message = ? AND state = 'held'",
                     (message,),
                 )
+                if changed.rowcount:
+                    timeline.note(db, About(message, None, None), "released", now)
                 released += changed.rowcount
             folder_metadata.put(
                 db, folder_metadata.RELEASED, (folder_metadata.get(db, folder_metadata.RELEASED) or 0) + 1

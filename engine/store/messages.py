@@ -19,7 +19,7 @@ from engine.store.writer import Tx
 _COLUMNS = (
     "id, queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, send_at, next_at, state, "
     "attempts_made, attempts_max, dot_at, last_error, ended, on_doubt, doubt_since, interruptions, expires_at, "
-    "proxy, local_address, gateway, eight_bit, dsn"
+    "proxy, local_address, gateway, eight_bit, dsn, if_suppressed"
 )
 
 
@@ -29,8 +29,8 @@ def insert(tx: Tx, found: Sequence[tuple[Message, Sequence[str]]], state: State)
     rows = [*range(last + 1, last + 1 + len(found))]
     tx.executemany(
         "INSERT INTO message (id, queue_id, account, message_id, subject, sender, smtputf8, size, copy_path, created, "
-        "send_at, next_at, state, attempts_max, on_doubt, expires_at, proxy, local_address, gateway, eight_bit, dsn) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "send_at, next_at, state, attempts_max, on_doubt, expires_at, proxy, local_address, gateway, eight_bit, dsn, "
+        "if_suppressed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(row, *_values(message)) for row, (message, _) in zip(rows, found, strict=True)],
     )
     tx.executemany(
@@ -344,6 +344,7 @@ def _values(message: Message) -> tuple[Any, ...]:
         message.gateway,
         message.eight_bit,
         msgspec.json.encode(message.dsn) if message.dsn is not None else None,
+        message.if_suppressed,
     )
 
 

@@ -292,4 +292,66 @@ MIGRATIONS: tuple[str, ...] = (
         DELETE FROM reply WHERE message = OLD.id;
     END;
     """,
+    """
+    ALTER TABLE message ADD COLUMN if_suppressed TEXT NOT NULL DEFAULT 'skip';  -- or fail, or send
+    """,
+    """
+    ALTER TABLE attempt ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;  -- 1: against the limits of its account
+    UPDATE attempt SET counted = 1 WHERE EXISTS (
+        SELECT 1 FROM quota_use u WHERE u.message = attempt.message AND u.attempt = attempt.number
+    );
+    """,
+    """
+    CREATE TABLE timeline (               -- what happened to a message apart from its attempts and replies
+        message INTEGER NOT NULL,         -- lives as long as this message's record
+        number INTEGER NOT NULL,          -- from 1, in the order in which it happened
+        at REAL NOT NULL,
+        what TEXT NOT NULL,               -- the name of its event, or a word of `store/timeline.py`
+        seq INTEGER NOT NULL,             -- the number of its event; without one, of the last event before it
+        told INTEGER NOT NULL,            -- 1: `seq` is its event
+        address TEXT,                     -- the recipient it is about; NULL: not about one
+        detail TEXT,                      -- JSON: what is known apart from the event
+        PRIMARY KEY (message, number)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER timeline_goes_with_message AFTER DELETE ON message BEGIN
+        DELETE FROM timeline WHERE message = OLD.id;
+    END;
+    INSERT INTO timeline (message, number, at, what, seq, told, address, detail)
+        SELECT message, row_number() OVER (PARTITION BY message ORDER BY at, address), at,
+            CASE action WHEN 'complaint' THEN 'messageComplaint' ELSE 'messageBounce' END, 0, 0, address,
+            json_object('action', action, 'status', status, 'response', response)
+        FROM bounce;
+    """,
+    """
+    CREATE TABLE delivery_figure (        -- how mail fared: numbers of recipients
+        hour INTEGER NOT NULL,            -- since 1970; the first hour of an old day stands for the day
+        account TEXT NOT NULL,            -- it may be removed since
+        domain TEXT NOT NULL,             -- of the recipients; '': those beyond the most of an hour
+        outcome TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        PRIMARY KEY (hour, account, domain, outcome)
+    ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE sandbox_step (           -- what the sandbox does next for an account
+        account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        id TEXT NOT NULL,
+        place INTEGER NOT NULL,           -- in their order
+        step BLOB NOT NULL,               -- JSON: sandbox.script.ScriptStep
+        PRIMARY KEY (account, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE sandbox_time (           -- accounts for which time was moved forward
+        account TEXT PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+        ahead REAL NOT NULL,              -- seconds to pass still
+        passed REAL NOT NULL,             -- seconds that have passed so, in all
+        at REAL NOT NULL                  -- when they last did; attempts before count against no limit
+    ) WITHOUT ROWID;
+    CREATE TABLE sandbox_request (        -- the idempotency keys of the last requests for scripts
+        id INTEGER PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+        key TEXT NOT NULL,
+        fingerprint BLOB NOT NULL,        -- SHA-256 of the request
+        UNIQUE (account, key)
+    );
+    """,
 )

@@ -45,7 +45,11 @@ class Closure(NamedTuple):
 
 
 def begin(tx: Tx, account: str, message: int, attempt: int, stamp: Stamp, recipients: int) -> int:
-    """Count a transaction whose end of data is about to be sent; return its row."""
+    """Count a transaction whose end of data is about to be sent; return its row.
+
+    The attempt remembers it when the row is long gone: a clock that was set back must not make it count once more.
+    """
+    tx.execute("UPDATE attempt SET counted = 1 WHERE message = ? AND number = ?", (message, attempt))
     (row,) = tx.execute(
         "INSERT INTO quota_use (account, message, attempt, at, boot, uptime, recipients, open) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, 1) RETURNING id",
@@ -93,10 +97,10 @@ def uncounted(db: sqlite3.Connection, account: str, since: float) -> list[tuple[
         "SELECT a.ended, (SELECT count(*) FROM recipient r WHERE r.message = m.id AND r.state = 'sent') "
         "FROM message m JOIN attempt a ON a.message = m.id "
         "WHERE m.account = ?1 AND m.gateway IS NULL AND a.ended > ?2 "
+        "AND a.ended > coalesce((SELECT at FROM sandbox_time WHERE account = ?1), 0) "
         "AND (m.ended > ?2 OR (m.ended IS NULL AND m.attempts_made > 0)) "
         "AND json_extract(CAST(a.report AS TEXT), '$.outcome') IN ('accepted', 'doubt') "
-        "AND NOT EXISTS (SELECT 1 FROM quota_use u WHERE u.account = m.account AND u.message = m.id "
-        "AND u.attempt = a.number) ORDER BY a.ended",
+        "AND NOT a.counted ORDER BY a.ended",
         (account, since),
     ).fetchall()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from engine.mail.addresses import parse_address
 from engine.store.writer import Tx
 
 FOR_ALL = ""
@@ -34,11 +35,15 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key_of(address: str) -> str:
-    """By what addresses are compared."""
-    return address.strip().lower()
+    """By what addresses are compared: as they are sent to, if they can be, in lower case."""
+    address = address.strip()
+    try:
+        return parse_address(address).lower()
+    except ValueError:
+        return address.lower()
 
 
-def put(tx: Tx, entry: Suppression) -> bool:
+def put(tx: Db, entry: Suppression) -> bool:
     """Add an entry, or replace the one for the same recipient; whether it is new."""
     key = key_of(entry.recipient)
     (before,) = tx.execute(
@@ -61,7 +66,7 @@ def requested(tx: Tx, scope: str, recipient: str, now: float) -> bool:
     return found is not None
 
 
-def remove(tx: Tx, scope: str | None, recipient: str | None) -> int:
+def remove(tx: Db, scope: str | None, recipient: str | None) -> int:
     """Remove a recipient from one list, or from all (`scope` None); with `recipient` None all of them. How many."""
     where, values = _where(scope, recipient)
     return int(tx.execute(f"DELETE FROM suppressed WHERE {where}", values).rowcount)
@@ -88,7 +93,7 @@ def entries(
     """How many entries have `part` in their address, of one list or of all (`scope` None), and a page of them."""
     where, values = _where(scope, None)
     where += " AND coalesce(expires > ?, 1) AND instr(address, ?)"
-    values += (now, key_of(part))
+    values += (now, part.strip().lower())
     (total,) = db.execute(f"SELECT count(*) FROM suppressed WHERE {where}", values).fetchone()
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM suppressed WHERE {where} ORDER BY address, scope LIMIT ? OFFSET ?",

@@ -194,6 +194,7 @@ class Submissions:
             expires_at=self._intake.expires_at(terms.send_at, attempts),
             local_address=terms.local_address,
             gateway=gateway,
+            if_suppressed=terms.if_suppressed,
         )
         if terms.proxy is not None:
             message.proxy = self._routes.seal(account.id, message.queue_id, terms.proxy)

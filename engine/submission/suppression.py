@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msgspec import UNSET, UnsetType
 
 from engine.errors import Problem
+from engine.model.message import IfSuppressed
 from engine.queue.accept import Suppressed
 from engine.schema.suppression import SuppressedRecipient
 from engine.store import suppressions
 from engine.store.writer import Store
 from engine.world import World
 
-IfSuppressed = Literal["skip", "fail", "send"]
 NAMED = 10
 """The most recipients that an error names."""
 

@@ -9,11 +9,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from engine.model.message import Dsn, OnDoubt
+from engine.model.message import Dsn, IfSuppressed, OnDoubt
 from engine.schema.delivery_reports import DsnWanted
 from engine.schema.draft_submit import DraftSubmit
 from engine.schema.submit import Submit
-from engine.submission.suppression import IfSuppressed
 
 T = TypeVar("T")
 

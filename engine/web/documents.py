@@ -29,6 +29,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs"
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("tutorial", "operate", "commands"),
     "How to": (
+        "sandbox",
         "coming-from-emailengine",
         "oauth2",
         "reverse-proxy",

@@ -25,13 +25,12 @@ from engine.store.vault import Vault
 from engine.store.web_sessions import SessionRow
 from engine.store.writer import Store, Tx
 from engine.web import totp
+from engine.web.cookies import SESSION
 from engine.web.login_limits import LoginLimits
 from engine.web.passwords import LONGEST, SHORTEST, Passwords
 from engine.web.roles import Role, role_of
 from engine.world import World
 
-COOKIE = "mailbox-engine-session"
-SECURE_COOKIE = f"__Host-{COOKIE}"
 LONGEST_AGENT = 300
 TOUCH = 60.0
 """Seconds for which `seen` of a session may be behind."""
@@ -78,7 +77,7 @@ class People:
 
     def of(self, cookies: Mapping[str, str]) -> SignedIn | None:
         """The person with these cookies; None if there is no such session (any longer)."""
-        cookie = cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
+        cookie = SESSION.value(cookies)
         if not cookie:
             return None
         session = web_sessions.find(self._store.reader, cookie, self._world.now())

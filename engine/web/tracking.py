@@ -18,7 +18,8 @@ from engine.errors import EngineError, Problem
 from engine.http.client_address import known
 from engine.http.html_pages import PageRequest
 from engine.schema.recipient_events import Automated
-from engine.store import accounts, attempts, blocklists
+from engine.store import accounts, attempts, blocklists, timeline
+from engine.store.timeline import About
 from engine.store.writer import Tx
 from engine.web.automated import SOON, by_request
 from engine.web.mail_links import ClickLink, OpenLink, opened
@@ -75,7 +76,9 @@ class TrackingPages:
 
         def change(tx: Tx) -> None:
             if accounts.exists(tx, link.acc):
-                self._context.streams.journal.append(tx, event, link.acc, data)
+                message = timeline.message_by_id(tx, link.acc, link.msg)
+                about = None if message is None else About(message)
+                self._context.streams.journal.append(tx, event, link.acc, data, about=about)
 
         try:
             with trio.move_on_after(PATIENCE):

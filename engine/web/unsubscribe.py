@@ -15,8 +15,9 @@ from engine.api.context import Context
 from engine.edge.client_disconnect import carry_through
 from engine.http.client_address import known
 from engine.http.html_pages import PageRequest
-from engine.store import accounts, blocklists
+from engine.store import accounts, blocklists, timeline
 from engine.store.blocklists import FOR_ALL, Entry
+from engine.store.timeline import About
 from engine.store.writer import Tx
 from engine.web.mail_links import ListLink, opened
 from engine.web.rendering import HEADERS, page, redirect
@@ -82,7 +83,9 @@ def _tell(context: Context, tx: Tx, event: str, link: ListLink, address: str | N
             "remoteAddress": address,
             "userAgent": agent,
         }
-        context.streams.journal.append(tx, event, link.acc, data)
+        message = timeline.message_by_id(tx, link.acc, link.msg) if link.msg else None
+        about = None if message is None else About(message, link.rcpt, {"listId": link.list})
+        context.streams.journal.append(tx, event, link.acc, data, about=about)
 
 
 def _shown(context: Context, link: ListLink, query: str) -> Response:

@@ -25,6 +25,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
 
 PROGRAM = shutil.which("chromium")
 PATIENCE_SECONDS = 30
+EMPTIED = "data:text/plain,emptied"
+"""Where a tab is that waits for its next test."""
 _OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -53,7 +55,6 @@ class Browser:
         self._numbers = itertools.count(1)
         self._answers: dict[int, trio.MemorySendChannel[dict[str, Any]]] = {}
         self._tabs: dict[str, Tab] = {}
-        self._profiles: list[str] = []
 
     async def send(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
         """One command; its result."""
@@ -83,23 +84,31 @@ class Browser:
                 tab.hear(said["method"], said["params"])
 
     async def tab(self, *, phone: bool = False, tablet: bool = False, dark: bool = False) -> Tab:
-        """A new tab in a profile of its own."""
-        context = (await self.send("Target.createBrowserContext"))["browserContextId"]
-        self._profiles.append(context)
-        target = await self.send("Target.createTarget", url="about:blank", browserContextId=context)
-        attached = await self.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        """An empty tab in a profile of its own: a new one, or one that an earlier test has left and `close` emptied."""
+        found = (await self.send("Target.getTargets"))["targetInfos"]
+        idle = [each["targetId"] for each in found if each["url"] == EMPTIED and not each["attached"]]
+        target = idle[0] if idle else await self._new_target()
+        attached = await self.send("Target.attachToTarget", targetId=target, flatten=True)
         tab = Tab(self, attached["sessionId"], self._nursery)
         self._tabs[attached["sessionId"]] = tab
         for domain in ("Page", "Runtime", "Network", "Log"):
             await tab.send(f"{domain}.enable")
+        if idle:
+            await tab.go("about:blank")
+            await tab.send("Page.resetNavigationHistory")
         await tab.send("Fetch.enable", patterns=[{"urlPattern": "https://*.example.com/*"}])
         await tab.look(phone=phone, tablet=tablet, dark=dark)
         return tab
 
+    async def _new_target(self) -> str:
+        context = (await self.send("Target.createBrowserContext"))["browserContextId"]
+        made = await self.send("Target.createTarget", url="about:blank", browserContextId=context)
+        return str(made["targetId"])
+
     async def close(self) -> None:
-        """Close every tab: each takes the processor until its profile is gone."""
-        while self._profiles:
-            await self.send("Target.disposeBrowserContext", browserContextId=self._profiles.pop())
+        """Empty every tab for the next test: to make a profile, and its window, costs as much as most tests do."""
+        for tab in self._tabs.values():
+            await tab.empty()
 
 
 class Tab:
@@ -111,6 +120,7 @@ class Tab:
         self._nursery = nursery
         self._loads = 0
         self._moved = trio.Event()
+        self._origins: set[str] = set()
         self.trouble: list[str] = []
         self.statuses: list[int] = []
         self.caller: list[str] = []
@@ -118,6 +128,14 @@ class Tab:
     async def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command to this tab."""
         return await self._browser.send(method, self._session, **parameters)
+
+    async def empty(self) -> None:
+        """Leave its page, and forget all that pages have stored in its profile. What it was told ends with `driven`."""
+        for origin in self._origins:
+            await self.send("Storage.clearDataForOrigin", origin=origin, storageTypes="all")
+        await self.send("Network.clearBrowserCookies")
+        await self.send("Network.clearBrowserCache")
+        await self.go(EMPTIED)
 
     async def look(self, *, phone: bool = False, tablet: bool = False, dark: bool = False) -> None:
         """Become the window of such a device, as its person likes it."""
@@ -143,6 +161,7 @@ class Tab:
             self._nursery.start_soon(self._be_the_caller, said["requestId"])
         elif event == "Network.responseReceived" and said["type"] == "Document":
             self.statuses.append(said["response"]["status"])
+            self._origins.add("/".join(said["response"]["url"].split("/")[:3]))
         elif event == "Network.loadingFailed" and not said.get("canceled"):
             self.trouble.append(f"{said['errorText']} {said.get('blockedReason', '')}")
         elif event == "Runtime.exceptionThrown":

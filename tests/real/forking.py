@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from real.processes import PATIENCE_SECONDS
+
 REPOSITORY = Path(__file__).parents[2]
 _AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "OPENSSL_", "SSL_")
 """How those variables begin that count when a process starts, or its modules are imported: too late after a fork."""
@@ -147,12 +149,15 @@ def start(arguments: Sequence[str], environment: Mapping[str, str], folder: Path
 def run(
     arguments: Sequence[str], environment: Mapping[str, str], folder: Path, typed: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run `engine ARGUMENTS` to its end, with `typed` as its input and its output in the answer. Raises as `start`."""
+    """Run `engine ARGUMENTS` to its end, with `typed` as its input and its output in the answer.
+
+    Raises as `start`, and `subprocess.TimeoutExpired` when it does not end.
+    """
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         given.write(typed.encode())
         given.seek(0)
         handles = [given.fileno(), output.fileno(), errors.fileno()]
-        code = _server().start(arguments, environment, folder, handles).wait()
+        code = _server().start(arguments, environment, folder, handles).wait(PATIENCE_SECONDS)
         output.seek(0)
         errors.seek(0)
         command = ["engine", *arguments]

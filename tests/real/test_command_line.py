@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from real import forking
 from real.engine_process import REPOSITORY, EngineProcess
-from real.processes import PATIENCE_SECONDS, wait_until
+from real.processes import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -25,16 +26,7 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 def run(here: Path, *arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
     """`engine ARGUMENTS` as a person types it in the folder `here`, with nothing in the environment but `environ`."""
-    return subprocess.run(
-        [sys.executable, "-m", "engine", *arguments],
-        cwd=here,
-        env={**CLEAN, **environ},
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    return forking.run(arguments, {**CLEAN, **environ}, here, typed)
 
 
 def done(here: Path, *arguments: str, typed: str = "", **environ: str) -> str:

@@ -36,6 +36,7 @@ RUN_HERE = (
     "docs/commands.md",
     "docs/metrics.md",
     "docs/operate.md",
+    "docs/sandbox.md",  # in `test_rehearsal_examples.py`
     "docs/tutorial.md",
     "docs/coming-from-emailengine.md",  # in `test_import_process.py`
 )

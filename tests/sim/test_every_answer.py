@@ -126,6 +126,7 @@ async def asked(engine: Engine, caller: Caller) -> list[tuple[str, str, Any]]:
         ("DELETE", "/v1/templates/account/acme?force=true", None),
         ("GET", "/v1/outbox?state=failed", None),
         *(("GET", f"/v1/outbox/{each}", None) for each in (*queued.values(), waiting)),
+        *(("GET", f"/v1/outbox/{each}/timeline", None) for each in (*queued.values(), waiting)),
         ("PUT", f"/v1/outbox/{waiting}", {"onDoubt": "fail"}),
         ("DELETE", f"/v1/outbox/{waiting}", None),
         ("GET", "/v1/settings/queue/submit?account=acme", None),

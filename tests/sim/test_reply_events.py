@@ -57,6 +57,7 @@ async def test_a_reply(tmp_path: Path, autojump_clock: trio.testing.MockClock) -
             "from": {"name": "Böb", "address": "you@sandbox.example"},
             "auto": False,
             "extractedText": "Schön, Tuesday.",
+            "sandbox": True,
         }
 
 

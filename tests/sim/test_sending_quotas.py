@@ -157,6 +157,19 @@ async def test_what_was_sent_before_there_were_limits_counts(
         await engine.until_ended(waits)
 
 
+async def test_what_has_counted_never_counts_again_whatever_the_clock_says(
+    provider: Provider, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with provider.running(perDay=3) as engine:
+        await engine.until_ended(*await submit(engine, 3))
+        await trio.sleep(1.5 * DAY)
+        await engine.until_ended(*await submit(engine, 1))
+    provider.simulation.world._start -= 300 * DAY
+    await trio.sleep(DAY)
+    async with provider.running() as engine:
+        assert (await shown(engine))["windows"][0]["used"] == 0
+
+
 async def test_a_dot_without_a_reply_counts_over_a_kill(
     provider: Provider, autojump_clock: trio.testing.MockClock
 ) -> None:

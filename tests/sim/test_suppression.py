@@ -82,6 +82,17 @@ class TestLists:
             assert (await caller.ask("DELETE", f"/v1/suppression?recipient={odd}")).json == {"deleted": 1}
             assert (await caller.ask("DELETE", "/v1/suppression?recipient=")).status == 400
 
+    async def test_an_address_is_the_same_however_it_is_written(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with running(tmp_path) as engine:
+            assert await add(engine, "ann@b\u00fccher.example")
+            assert (await engine.submit("acme", "Ann@xn--bcher-kva.example"))["response"] == "Skipped"
+            assert await remove(engine, recipient="ann@B\u00dcCHER.example") == 1
+            odd = Suppression(scope="acme", recipient="a..b@x.example", reason="x", source="event", created=0.0)
+            await engine.context.store.commit(lambda tx: suppressions.put(tx, odd))
+            assert (await engine.submit("acme", '"a..b"@x.example'))["response"] == "Skipped"
+
     async def test_one_call_deletes_from_all_or_everyone(
         self, tmp_path: Path, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -204,3 +215,77 @@ async def test_what_feeds_the_lists(tmp_path: Path, autojump_clock: trio.testing
         await add(engine, "hard@x.example", reason="asked")
         await context.store.commit(lambda tx: feed.bounced(tx, "acme", "hard@x.example", "hard", 7, linked=True))
         assert [each["reason"] for each in await listed(engine)] == ["asked"]
+
+
+class TestSuppressedWhileItWaits:
+    """A message that was queued before its recipient was suppressed."""
+
+    @staticmethod
+    async def waiting(engine: Engine, *recipients: str, **members: Any) -> str:
+        """The queue id of a message that is due in an hour."""
+        when = iso(engine.context.world.now() + HOUR)
+        queue_id: str = (await engine.submit("acme", *recipients, sendAt=when, **members))["queueId"]
+        return queue_id
+
+    async def test_nobody_is_left(self, tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+        async with running(tmp_path) as engine:
+            queue_id = await self.waiting(engine, "ann@x.example")
+            await add(engine, "Ann@X.example", reason="hard-bounce")
+            failed = (await engine.event("acme", "messageFailed"))["data"]
+            said = "Not sent: suppressed (hard-bounce)"
+            assert (failed["queueId"], failed["error"], failed["errorCode"]) == (
+                queue_id,
+                f"Error: {said}",
+                "EENVELOPE",
+            )
+            assert failed["rejected"] == [{"address": "ann@x.example", "response": said}]
+            assert (failed["attemptsMade"], failed["envelope"]["to"]) == (0, ["ann@x.example"])
+            entry = await engine.entry(queue_id)
+            assert (entry["state"], entry["recipients"][0]["response"]) == ("failed", said)
+            assert engine.sandbox.delivered == []
+
+    async def test_the_others_get_it(self, tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+        async with running(tmp_path) as engine:
+            queue_id = await self.waiting(engine, "ann@x.example", "bob@x.example")
+            await add(engine, "ann@x.example", account="acme", reason="complaint")
+            sent = (await engine.event("acme", "messageSent"))["data"]
+            assert sent["accepted"] == ["bob@x.example"] == [each.recipient for each in engine.sandbox.delivered]
+            assert sent["rejected"] == [{"address": "ann@x.example", "response": "Not sent: suppressed (complaint)"}]
+            entry = await engine.entry(queue_id)
+            assert [each["state"] for each in entry["recipients"]] == ["failed", "sent"]
+
+    async def test_fail_sends_to_nobody_and_send_to_all(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with running(tmp_path) as engine:
+            await self.waiting(engine, "bob@x.example", "ann@x.example", ifSuppressed="fail")
+            sent = await self.waiting(engine, "ann@x.example", ifSuppressed="send")
+            await add(engine, "ann@x.example")
+            failed = (await engine.event("acme", "messageFailed"))["data"]
+            assert [each["response"] for each in failed["rejected"]] == [
+                "Not sent: ann@x.example is suppressed, and ifSuppressed is fail",
+                "Not sent: suppressed (request)",
+            ]
+            await engine.until_ended(sent)
+            assert [each.recipient for each in engine.sandbox.delivered] == ["ann@x.example"]
+
+    async def test_between_two_attempts(self, tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+        async with running(tmp_path) as engine:
+            answer = await engine.submit("acme", "bob@x.example", "defer3+bob@x.example")
+            await engine.event("acme", "messageDeliveryError")
+            await add(engine, "defer3+bob@x.example", reason="hard-bounce")
+            failed = (await engine.event("acme", "messageFailed"))["data"]
+            assert failed["rejected"][0]["response"] == "Not sent: suppressed (hard-bounce)"
+            entry = await engine.entry(answer["queueId"])
+            assert [each["state"] for each in entry["recipients"]] == ["sent", "failed"]
+            assert entry["state"] == "sent"
+
+    async def test_another_account_s_list_or_one_that_has_expired_changes_nothing(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with running(tmp_path) as engine:
+            queue_id = await self.waiting(engine, "ann@x.example")
+            await add(engine, "ann@x.example", account="other")
+            await add(engine, "ann@x.example", expires=iso(engine.context.world.now() + HOUR / 2))
+            await engine.until_ended(queue_id)
+            assert [each.recipient for each in engine.sandbox.delivered] == ["ann@x.example"]

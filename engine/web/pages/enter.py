@@ -6,8 +6,8 @@ from quart import Response
 
 from engine.errors import Problem
 from engine.store.entry_links import EntryLink
+from engine.web.cookies import SESSION
 from engine.web.page import ROOT, action, page
-from engine.web.pages.sign_in import with_cookie
 from engine.web.passwords import SHORTEST
 from engine.web.people import Refused
 from engine.web.visit import Visit
@@ -29,7 +29,7 @@ async def entered(visit: Visit) -> Response:
         )
     except Refused as refused:
         return _shown(visit, link, refused)
-    return with_cookie(visit.to(ROOT), cookie, secure=visit.is_secure)
+    return SESSION.put(visit.to(ROOT), cookie, secure=visit.is_secure)
 
 
 def _link(visit: Visit) -> EntryLink:

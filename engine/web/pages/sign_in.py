@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from quart import Response
 
+from engine.web.cookies import SESSION
 from engine.web.page import ROOT, action, page
-from engine.web.people import COOKIE, SECURE_COOKIE, Refused
+from engine.web.people import Refused
 from engine.web.roles import Role
 from engine.web.visit import Visit
-
-COOKIE_DAYS = 30
-"""How long browsers keep the cookie; the session may end before."""
 
 
 @page("/admin/sign-in", role=None)
@@ -31,7 +29,7 @@ async def signed_in(visit: Visit) -> Response:
         )
     except Refused as refused:
         return shown(visit, refused)
-    return with_cookie(visit.to_url(form.get("next", "")), cookie, secure=visit.is_secure)
+    return SESSION.put(visit.to_url(form.get("next", "")), cookie, secure=visit.is_secure)
 
 
 @action("/admin/sign-in/passkey", role=None)
@@ -42,7 +40,7 @@ async def signed_in_by_passkey(visit: Visit) -> Response:
         cookie = await visit.passkeys.sign_in(form.get("answer", ""), visit.asked.address, visit.agent)
     except Refused as refused:
         return shown(visit, refused)
-    return with_cookie(visit.to_url(form.get("next", "")), cookie, secure=visit.is_secure)
+    return SESSION.put(visit.to_url(form.get("next", "")), cookie, secure=visit.is_secure)
 
 
 @action("/admin/sign-out", role=Role.READER)
@@ -50,22 +48,7 @@ async def sign_out(visit: Visit) -> Response:
     """End this session."""
     await visit.people.end(visit.signed_in, visit.asked.address, visit.signed_in.session.hash)
     response = visit.to("/admin/sign-in")
-    for name in (COOKIE, SECURE_COOKIE):
-        response.delete_cookie(name, path="/", secure=name == SECURE_COOKIE, httponly=True, samesite="Lax")
-    return response
-
-
-def with_cookie(response: Response, cookie: str, *, secure: bool) -> Response:
-    """The answer that begins a session in the browser, which came by TLS if `secure`."""
-    response.set_cookie(
-        SECURE_COOKIE if secure else COOKIE,
-        cookie,
-        max_age=COOKIE_DAYS * 86_400,
-        path="/",
-        secure=secure,
-        httponly=True,
-        samesite="Lax",
-    )
+    SESSION.delete(response)
     return response
 
 
@@ -75,7 +58,7 @@ def shown(visit: Visit, refused: Refused | None = None) -> Response:
     return visit.show(
         status=200 if refused is None else 422,
         wrong=wrong,
-        ended=not visit.asked.cookies.keys().isdisjoint((COOKIE, SECURE_COOKIE)),
+        ended=SESSION.is_in(visit.asked.cookies),
         name=visit.form.get("name", ""),
         asks_code=refused is not None and refused.reason in ("sign_in.code_needed", "sign_in.wrong_code"),
         next=visit.form.get("next", visit.query.get("next", "")),

@@ -10,16 +10,14 @@ from urllib.parse import urlsplit
 from quart import Response
 
 from engine.errors import Problem
+from engine.web.cookies import SESSION, SIGN_ON
 from engine.web.page import page
-from engine.web.pages.sign_in import shown, with_cookie
+from engine.web.pages.sign_in import shown
 from engine.web.people import Refused
 from engine.web.visit import Visit
 
 PATH = "/admin/sign-in/provider"
 BACK = f"{PATH}/back"
-COOKIE = "mailbox-engine-sign-on"
-SECURE_COOKIE = f"__Host-{COOKIE}"
-_LIFETIME = 3600
 
 
 @page(PATH, role=None)
@@ -32,17 +30,7 @@ async def leave(visit: Visit) -> Response:
     except Refused as refused:
         return shown(visit, refused)
     response = Response("", 303, headers={"Location": url, "Content-Type": "text/plain; charset=utf-8"})
-    secure = urlsplit(back).scheme == "https"
-    response.set_cookie(
-        SECURE_COOKIE if secure else COOKIE,
-        cookie,
-        max_age=_LIFETIME,
-        path="/",
-        secure=secure,
-        httponly=True,
-        samesite="Lax",
-    )
-    return response
+    return SIGN_ON.put(response, cookie, secure=urlsplit(back).scheme == "https")
 
 
 @page(BACK, role=None)
@@ -51,16 +39,15 @@ async def back(visit: Visit) -> Response:
     _must_be_offered(visit)
     cookies, address = visit.asked.cookies, visit.asked.address
     try:
-        under_way = visit.sign_on.under_way(cookies.get(SECURE_COOKIE) or cookies.get(COOKIE, ""))
+        under_way = visit.sign_on.under_way(SIGN_ON.value(cookies))
         cookie = await visit.sign_on.end(under_way, visit.query, address, visit.agent)
     except Refused as refused:
         response = shown(visit, refused)
     else:
         secure = urlsplit(under_way.pending.redirect_url).scheme == "https"
-        response = with_cookie(visit.to_url(under_way.next), cookie, secure=secure)
-    for name in (COOKIE, SECURE_COOKIE):
-        if name in cookies:
-            response.delete_cookie(name, path="/", secure=name == SECURE_COOKIE, httponly=True, samesite="Lax")
+        response = SESSION.put(visit.to_url(under_way.next), cookie, secure=secure)
+    if SIGN_ON.is_in(cookies):
+        SIGN_ON.delete(response)
     return response
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.mail.html_text import html_to_text
+from engine.mail.reply_page import reply_of_page
 from engine.mail.reply_text import LINES, LONGEST, reply_text
 
 DATA = Path(__file__).parents[2] / "data" / "replies"
@@ -35,12 +35,12 @@ def test_plain_text(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_html(name: str) -> None:
     page, expected = PAGES[name]
-    assert reply_text(html_to_text(page)) == expected
+    assert reply_of_page(page, 2 * LONGEST) == expected
 
 
 def test_there_are_enough_replies() -> None:
-    assert len(PLAIN) + len(PAGES) >= 80
-    assert len({name.split()[0] for name in PLAIN}) >= 12
+    assert len(PLAIN) + len(PAGES) >= 160
+    assert len({name.split()[0] for name in PLAIN}) >= 25
 
 
 def test_it_is_bounded() -> None:

@@ -297,3 +297,18 @@ def test_a_doubt_given_up_leaves_the_others_alone() -> None:
     judgement = judgements.doubt_given_up(about, recipients, NOW)
     assert (judgement.state, judgement.ended) == (State.SENT, True)
     assert data(judgement, F)["inDoubt"] is True
+
+
+def test_a_recipient_in_doubt_who_is_suppressed_is_not_said_to_have_got_nothing() -> None:
+    recipients = [
+        Recipient(0, "sent-perhaps@x.example", State.IN_DOUBT, None, DOUBT.text),
+        Recipient(1, "waiting@x.example", State.DEFERRED, 451, LATER.text),
+    ]
+    reasons = dict.fromkeys(("sent-perhaps@x.example", "waiting@x.example"), "suppressed (request)")
+    judgement = judgements.left_out(message(), recipients, reasons, NOW, evidence=False)
+    assert [each.response for each in judgement.recipients] == [
+        "It is not known whether the message arrived, and it is not sent again: suppressed (request)",
+        "Not sent: suppressed (request)",
+    ]
+    ((_, failed),) = judgement.events
+    assert failed["inDoubt"]

@@ -1,6 +1,7 @@
 import pytest
 
 from engine.sandbox import recipient_script
+from engine.sandbox.answering_mail import AnswerKind
 from engine.sandbox.recipient_script import Act, Played, ScriptStage
 
 
@@ -49,6 +50,7 @@ def test_every_row_is_described_and_can_be_asked_for():
 def test_a_row_that_answers_has_a_reply_and_no_other_has():
     for row in recipient_script.ROWS:
         assert bool(row.reply) == (row.act in (Act.REPLY, Act.REPLY_AND_CLOSE, Act.UNTIL))
+        assert bool(row.mail) == (row.act is Act.MAIL) == (row.mail in list(AnswerKind))
 
 
 def test_tries_are_counted_per_recipient_and_message():

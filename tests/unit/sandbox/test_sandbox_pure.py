@@ -20,6 +20,8 @@ assert sys.modules.get("trio") is None
     "name",
     [
         "recipient_script",
+        "script",
+        "answering_mail",
         "imap_input",
         "imap_view",
         "imap_fetch",

@@ -31,7 +31,9 @@ PARENTS = (
     Parent(
         "account",
         frozenset({"account", "owner"}),
-        frozenset({"event", "message", "webhook_line", "webhook_parked", "blocked", "token_request"}),
+        frozenset(
+            {"event", "delivery_figure", "message", "webhook_line", "webhook_parked", "blocked", "token_request"}
+        ),
     ),
     # A million messages are not removed in one commit; see `mailboxes.sweep`.
     Parent("mailbox", frozenset({"mailbox"}), frozenset({"mailbox_message"}), 7, 8),
