@@ -163,12 +163,12 @@ async def test_a_repeated_request_gets_the_first_checks(simulation: Simulation, 
 
 async def test_variables_without_a_value(simulation: Simulation, autojump_clock: Clock) -> None:
     async with rehearsing(simulation) as rehearsal:
-        text = "{{params.name}} {{nmae}} {{account.name}} {{#if params.extra}}{{params.extra}}{{/if}} {{params.zero}}"
+        text = "{{params.name}} {{first}} {{account.name}} {{#if params.extra}}{{params.extra}}{{/if}} {{params.zero}}"
         text += "{{#each params.list}}{{title}}{{/each}}"
         answer = await rehearsal.submit(dryRun=True, text=text, render={"params": {"zero": 0, "list": []}})
         (check,) = [each for each in answer["checks"] if each["code"] == "variableUnresolved"]
         assert check["field"] == "text"
-        assert "params.name, nmae" in check["message"]
+        assert "params.name, first" in check["message"]
         for name in ("extra", "zero", "title", "account"):
             assert name not in check["message"]
 
