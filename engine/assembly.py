@@ -72,6 +72,8 @@ from engine.sandbox.provider import Sandbox
 from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
 from engine.signed_links import LinkKeys
 from engine.silent_hosts import Hosts
+from engine.sinks.service import Sinks
+from engine.sinks.sink import Sink
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -133,6 +135,9 @@ async def assemble(
     egress, routes = Egress(config.network, world, hosts), Routes(settings, vault)
     access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world, settings)
     webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
+    consumers = Consumers(store, world)
+    make_sink = partial(Sink, journal=journal, consumers=consumers, store=store, egress=egress, world=world)
+    sinks = Sinks(make_sink, config.sinks)
     oauth = _oauth(store, vault, journal, access, settings)
     expires_at = dispatch.attempts.expires_at
     outbox = Outbox(store, ledger.recorder, expires_at, world)
@@ -217,6 +222,7 @@ async def assemble(
         outbox=outbox,
         pauses=dispatch.pauses,
         webhooks=webhooks,
+        sinks=sinks,
         access=access,
         rehearsing=rehearsing,
         oauth=oauth,
@@ -224,7 +230,7 @@ async def assemble(
         form_links=form_links,
         reauth=reauth,
         sign_ins=SignIns(store, vault, world),
-        streams=Streams(journal, hub, Consumers(store, world), share, config.http.consumers),
+        streams=Streams(journal, hub, consumers, share, config.http.consumers),
         changes=ledger.changes,
         exports=exports,
         metrics=Metrics(
@@ -234,6 +240,7 @@ async def assemble(
                 registry=registry,
                 journal=journal,
                 webhooks=webhooks,
+                sinks=sinks,
                 intake=intake,
                 attempts=dispatch.attempts,
                 refreshes=oauth.requests.refreshes,

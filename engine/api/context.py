@@ -31,6 +31,7 @@ from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
 from engine.settings import SettingsBook
 from engine.signed_links import LinkKeys
+from engine.sinks.service import Sinks
 from engine.store.tokens import Token
 from engine.store.vault import Vault
 from engine.submission.checking import Checking
@@ -75,6 +76,7 @@ class Context(Front, frozen=True):
     outbox: Outbox
     pauses: Pauses
     webhooks: EndpointRegistry
+    sinks: Sinks
     access: ServerAccess
     rehearsing: Rehearsing | None
     oauth: OAuth

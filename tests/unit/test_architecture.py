@@ -35,7 +35,8 @@ ORDER = (
     {"mail"},
     {"model"},
     {"schema"},
-    {"environment"},
+    {"environment", "config_values"},
+    {"sink_config"},
     {"config"},
     {"proxies"},
     {"descriptor_reserve", "world", "resolver", "silent_hosts", "transcript", "log", "repeated_errors", "heavy_work"}
@@ -48,7 +49,7 @@ ORDER = (
     {"sandbox"},
     {"smtp", "imap"},
     {"events"},
-    {"webhooks"},
+    {"webhooks", "sinks"},
     {"oauth"},
     {"decoding"},
     {"edge"},
