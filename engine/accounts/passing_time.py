@@ -114,15 +114,18 @@ class PassingTime:
 
     async def _move(self, account: Account, seconds: float) -> None:
         def change(tx: Tx) -> None:
-            if sandbox.moved_time(tx, account.id).ahead <= 0:
+            # Less may have to pass by now, or nothing.
+            if (moved := min(seconds, sandbox.moved_time(tx, account.id).ahead)) <= 0:
                 return
-            sandbox.pass_time(tx, account.id, seconds, self._world.now())
+            sandbox.pass_time(tx, account.id, moved, self._world.now())
             waiting = sandbox.waiting_messages(tx, account.id)
-            tx.after_commit(lambda: self._moved(account, seconds, waiting))
+            tx.after_commit(lambda: self._moved(account, moved, waiting))
 
         await self._store.commit(change)
 
     def _moved(self, account: Account, seconds: float, waiting: list[tuple[int, float, bool]]) -> None:
+        if self._find(account.id) is not account:
+            return
         agenda = self._schedule.of(account.id)
         agenda.clear()
         for message, due, chosen in waiting:
