@@ -247,6 +247,11 @@ class Account:
         """Seconds until mail leaves through its own server; at most 0: it does now; infinite if nothing does."""
         return self._lane.time.sends_in
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether mail waits because its own server cannot be reached."""
+        return self._lane.time.is_cut_off
+
     def pass_time(self, seconds: float) -> None:
         """Let so many seconds count as passed for a sandbox account; the times of the journal were moved already."""
         self._lane.time.pass_time(seconds)

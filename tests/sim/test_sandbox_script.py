@@ -422,3 +422,14 @@ async def test_the_mail_of_one_account(shop: Rehearsal) -> None:
     assert [(each["subject"], each["account"]) for each in listed["messages"]] == [("Mine", "shop")]
     inbox = (await shop.caller.ask("GET", "/v1/account/shop/messages?path=INBOX")).json
     assert [each["subject"] for each in inbox["messages"]] == ["Hello"]
+
+
+async def test_a_server_that_is_away_for_days(shop: Rehearsal) -> None:
+    began = trio.current_time()
+    await shop.script({"fault": "timeout", "times": None})
+    queue_id = await shop.submit()
+    await shop.script(advance=3 * DAY)
+    assert shop.engine.state(queue_id) is State.DEFERRED
+    await shop.script(advance=3 * DAY)
+    assert (await shop.told("messageFailed"))["queueId"] == queue_id
+    assert trio.current_time() - began < 120
