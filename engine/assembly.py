@@ -25,6 +25,7 @@ from engine.accounts.rehearsing import Rehearsing
 from engine.accounts.sandbox_scripts import SandboxScripts
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
+from engine.checks.lookups import Lookups
 from engine.config import Config
 from engine.edge.certificate import Certificate
 from engine.edge.token_gate import TokenGate
@@ -76,6 +77,7 @@ from engine.sinks.sink import Sink
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
+from engine.submission.checking import Checking
 from engine.submission.composer import Composer
 from engine.submission.gateway_choice import GatewayChoice
 from engine.submission.mail_links import MailLinks
@@ -173,8 +175,9 @@ async def assemble(
     intake = Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at)
     queue_ids = QueueIds(store.reader, world)
     calls, stopping = CallCounts(), trio.Event()
+    composer = Composer(bodies.heavy, world)
     submissions = Submissions(
-        Composer(bodies.heavy, world),
+        composer,
         References(store, settings, config.http.max_body, room, bodies.heavy, world),
         MailLinks(settings, link_keys, choice, store),
         intake,
@@ -214,6 +217,7 @@ async def assemble(
         gateways=gateways,
         settings=settings,
         submissions=submissions,
+        checking=Checking(Lookups(world), gateways, access.sizes, composer),
         door=door,
         outbox=outbox,
         pauses=dispatch.pauses,

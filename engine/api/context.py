@@ -34,6 +34,7 @@ from engine.signed_links import LinkKeys
 from engine.sinks.service import Sinks
 from engine.store.tokens import Token
 from engine.store.vault import Vault
+from engine.submission.checking import Checking
 from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
 
@@ -70,6 +71,7 @@ class Context(Front, frozen=True):
     gateways: Gateways
     settings: SettingsBook
     submissions: Submissions
+    checking: Checking
     door: Door | None
     outbox: Outbox
     pauses: Pauses

@@ -34,6 +34,7 @@ from engine.http.audit_entries import Change
 from engine.http.operation import operation
 from engine.model.message import Message
 from engine.schema.sandbox_script import (
+    MAX_STEPS,
     ScriptChangeQuery,
     ScriptGiven,
     ScriptHeaders,
@@ -70,7 +71,7 @@ class _Arriving(NamedTuple):
     access=Access.HANDLER,
     scope="api",
     tags=_TAGS,
-    errors={404: _OFF},
+    errors={404: _OFF, 429: f"The account would have more than {MAX_STEPS} steps (`TooMany`)."},
     change=Change("sandbox.script", lambda path, answer: answer.account),
 )
 async def change(
@@ -127,7 +128,7 @@ async def read(context: Context, query: ScriptQuery, *, caller: Token | None = N
     scope="api",
     tags=_TAGS,
     errors={404: _OFF},
-    change=Change("sandbox.script", lambda path, answer: answer.account),
+    change=Change("sandbox.clear", lambda path, answer: answer.account),
 )
 async def remove(context: Context, query: ScriptRemoveQuery, *, caller: Token | None = None) -> ScriptRemoved:
     """Clear the script of a sandbox account.

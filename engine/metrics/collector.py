@@ -150,6 +150,11 @@ class Metrics:
                 ("notify", "failed"): posts.failed.total(),
             },
         )
+        fared = at.journal.deliveries
+        for name, counts in (("account", fared.accounts), ("domain", fared.domains)):
+            families.add(f"mailbox_engine_{name}_recipients_total", counts.outcomes)
+            seconds = [((label,), histogram) for label, histogram in counts.seconds.items()]
+            families.histogram(f"mailbox_engine_{name}_accept_seconds", seconds)
         waiting, delayed = at.webhooks.jobs()
         sizes = {
             ("notify", "active"): 0,

@@ -1,6 +1,7 @@
 """Every metric: its name, kind and labels, and what it means. The page about them is held against this.
 
-No label has an unbounded number of values: none is an account, an address or a path.
+No label has an unbounded number of values: none is an address or a path, and of accounts and domains of recipients only
+the first 20 have a value of their own.
 """
 
 from __future__ import annotations
@@ -114,6 +115,32 @@ OWN_METRICS = (
         _COUNTER,
         ("verdict",),
         "Attempts to send a message, by what came of them: `accepted`, `later`, `rejected`, `login_refused`, `doubt`.",
+    ),
+    Metric(
+        "mailbox_engine_account_recipients_total",
+        _COUNTER,
+        ("account", "outcome"),
+        "Recipients by what became of them, of the 20 busiest accounts and `other`: `sent`, `deferred`, `failed_hard`, "
+        "`failed_soft`, `bounced_hard`, `bounced_soft`, `complaint`, `reply`.",
+    ),
+    Metric(
+        "mailbox_engine_domain_recipients_total",
+        _COUNTER,
+        ("domain", "outcome"),
+        "The same by the domain of the recipients: the 20 busiest, and `other`.",
+    ),
+    Metric(
+        "mailbox_engine_account_accept_seconds",
+        _HISTOGRAM,
+        ("account",),
+        "Seconds from when a message was taken, or due by its `sendAt`, until the server accepted it, for each "
+        "recipient of these accounts.",
+    ),
+    Metric(
+        "mailbox_engine_domain_accept_seconds",
+        _HISTOGRAM,
+        ("domain",),
+        "The same by the domain of the recipients.",
     ),
     Metric("mailbox_engine_last_event", _GAUGE, (), "The number of the last event."),
     Metric(

@@ -39,6 +39,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "form",
         "templates",
         "lists-and-tracking",
+        "checks",
         "limits",
     ),
     "Reference": ("api", "events", "errors", "metrics", "config", "differences"),

@@ -21,7 +21,7 @@ from engine.api.app import make_app
 from engine.config import Http, WebhooksConfig
 from engine.http.account_tokens import Access, check
 from engine.http.operation import Operation, operation
-from engine.store import blocklists, events, suppressions, templates, tokens
+from engine.store import blocklists, events, sandbox, suppressions, templates, tokens
 
 OPERATIONS = [each for each in operations() if not each.websocket]
 CANARY = "canary-of-b"
@@ -127,6 +127,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/gateway": {"gateway": None, "name": "x", "host": "x.example", "port": 587},
     "PUT /v1/gateway/edit/{gateway}": {"name": "x"},
     "POST /v1/blocklist/{listId}": {"account": THEIRS, "recipient": "x@sandbox.example"},
+    "POST /v1/sandbox/script": {"account": THEIRS, "steps": [{"stage": "rcpt", "reply": "451 4.7.1 Later"}]},
     "POST /v1/suppression": {"account": THEIRS, "recipient": "x@sandbox.example"},
     "POST /v1/templates/template": {"account": THEIRS, "name": "x", "content": {"text": "x"}},
     "PUT /v1/templates/template/{template}": {"name": "x"},
@@ -157,6 +158,8 @@ async def of_theirs(world: World, route: Operation) -> list[Answer]:
         queries.append(f"?account={THEIRS}")
     if route.path.startswith("/v1/templates/account/"):
         queries = ["?force=true"]
+    if route.path == "/v1/sandbox/script" and route.method != "POST":
+        queries = [f"?account={THEIRS}"]
     if "path" in getattr(route.query, "__struct_fields__", ()):
         queries = ["?path=INBOX"]
     if route.name == "DELETE /v1/suppression":
@@ -183,6 +186,7 @@ def state(world: World) -> Any:
         consumer,
         blocklists.entries(context.store.reader, THEIRS, CANARY, 0, 10),
         suppressions.entries(context.store.reader, THEIRS, 0.0, 0, 10, ""),
+        sandbox.steps(context.store.reader),
         templates.get(context.store.reader, world.ids["template"]),
         world.engine.state(world.ids["queueId"]),
         context.pauses.paused(THEIRS),
@@ -206,6 +210,7 @@ async def test_no_operation_shows_or_changes_what_is_anothers(
                 assert CANARY.encode() not in shown, route.name
                 assert not re.search(rb'"account": ?"b"', shown), route.name
             names_theirs = route.path.count("{") > route.path.count("{queue}") or len(answers) > 1 or route.body
+            names_theirs = names_theirs or route.path == "/v1/sandbox/script"
             if (names_theirs or route.access is Access.ALL_ACCOUNTS) and route.name not in OF_ONES_OWN:
                 assert answers[-1].status in (403, 404), (route.name, answers[-1])
             assert state(world) == before, route.name
