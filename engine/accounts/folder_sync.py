@@ -161,13 +161,16 @@ class WatchedFolder:
         validity = selected.uid_validity or row.uid_validity or 0
         if row.uid_validity not in (None, validity):
             await self._reset(validity)
+        grown: int | None = None
         if self.row.uid_next is None:
             await self._first_look(session, selected, validity)
         elif self._full:
             await self._catch_up(session, selected, told=selected.tells_changes)
             if doubt:
                 await self._compare_uids(session)
-        await self._arrived(session, selected.uid_next)
+            grown = self._exists - mailboxes.count(self._store.reader, self.row.id)
+        # If few are new, a FETCH of the next UIDs mostly shows them all, without a search for them.
+        await self._arrived(session, selected.uid_next, grown if grown is not None and 0 < grown <= FEW else None)
 
     async def hear(self, session: ImapSession, news: Sequence[Untagged]) -> None:
         """Announce what the server said unasked of this mailbox, which is the one selected."""
@@ -289,7 +292,9 @@ class WatchedFolder:
         assert row.uid_next is not None
         if told:
             await self._gone(self._known(selected.vanished))
-            await self._changed(session, _flags(selected.changed))
+            # The flags of a new message come with the rest of what is announced of it.
+            known_ones = {uid: each for uid, each in _flags(selected.changed).items() if uid < row.uid_next}
+            await self._changed(session, known_ones)
         if row.uid_next > 1:
             moved = selected.highest_modseq != row.modseq
             if selected.highest_modseq is None or row.modseq is None:

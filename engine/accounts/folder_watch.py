@@ -177,10 +177,13 @@ class Watch:
             await self._requested.looked_into_all(self._store, self._listed_at)
 
     async def look_into(self, session: ImapSession, path: str) -> None:
-        """Look into one mailbox other than the main one, if it is watched. Raises what a broken session raises."""
+        """Look into one mailbox other than the main one, if it is watched. Raises what a broken session raises.
+
+        Something has been put there, so its STATUS would only say that.
+        """
         folder = self._folders.get(path)
         if folder is not None and folder is not self._main and path not in self._elsewhere:
-            await self._look_beside(session, folder, None)
+            await self._look_beside(session, folder, None, changed=True)
 
     async def come_back(self, session: ImapSession) -> None:
         """Select the main mailbox again if a look into another one, or a job, has left it."""
@@ -221,17 +224,19 @@ class Watch:
         if asked or main.behind(status) or "QRESYNC" in await session.enable():
             await main.look(session, doubt=asked)
 
-    async def _look_beside(self, session: ImapSession, folder: WatchedFolder, status: dict[str, int] | None) -> None:
+    async def _look_beside(
+        self, session: ImapSession, folder: WatchedFolder, status: dict[str, int] | None, *, changed: bool = False
+    ) -> None:
         path = folder.path
         if self.troubles.skips(path):
             return
         self._looking_at = path
         patience = self.troubles.patience(path)
         try:
-            if status is None:
+            if status is None and not changed:
                 with within(patience):
                     status = await session.status(path, _items(session))
-            if folder.differs(status):
+            if changed or (status is not None and folder.differs(status)):
                 await folder.look(session, patience=patience)
         except (CommandRefused, ValueError) as error:
             self._failed(path, error)

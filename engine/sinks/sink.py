@@ -248,11 +248,11 @@ class Sink:
         more = self._troubles.failed(self.state.error, self._world.elapsed())
         if more is not None:
             log.warning(
-                "%s takes no events%s: %s. %s; nothing is lost while [retention] keeps them",
+                "%s takes no events%s: %s. It is %s behind; nothing is lost while [retention] keeps them",
                 self.config.place,
                 more,
                 self.state.error,
-                f"{counted(self.lag, 'event')} wait",
+                counted(self.lag, "event"),
             )
 
     def _tell_gap(self, first: int) -> None:

@@ -43,7 +43,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "limits",
     ),
     "Reference": ("api", "events", "errors", "metrics", "config", "differences"),
-    "Background": ("lifecycle", "reliability", "simulation", "design"),
+    "Background": ("lifecycle", "reliability", "performance", "simulation", "design"),
 }
 """The documents by purpose, in the order in which they are listed. A test checks that none is left out."""
 FILES = frozenset({"grafana.json"})
