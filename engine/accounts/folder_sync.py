@@ -95,7 +95,7 @@ class WatchedFolder:
         self._passing = passing
         self._exists = 0
         self._heard = self._looked = 0
-        """Changes by requests that had ended when it was last heard, and when it last looked for news (flags so old)."""
+        """Changes by requests that had ended when it was last heard, and last looked for news (flags may be so old)."""
         self._uids: array[int] | None = None
         """The UID of each sequence number, if the server uses sequence numbers; None: not known."""
         self._unseen = 0
