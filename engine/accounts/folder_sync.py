@@ -95,10 +95,8 @@ class WatchedFolder:
         self._patience = SELECT_PATIENCE
         self._passing = passing
         self._exists = 0
-        self._heard = 0
-        """Which changes by requests had ended when the server was last heard."""
-        self._looked = 0
-        """Which had ended when its session last looked for news: the flags that it shows may be as old as that."""
+        self._heard = self._looked = 0
+        """Changes by requests that had ended when it was last heard, and when it looked for news (flags so old)."""
         self._uids: array[int] | None = None
         """The UID of each sequence number, if the server uses sequence numbers; None: not known."""
         self._unseen = 0
