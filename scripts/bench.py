@@ -63,6 +63,8 @@ class Bench:
         self.token = issued.stdout.decode().strip()
         time.sleep(1)
         self.rss_at_start = self.rss()
+        self.costs: dict[str, list[float]] = {"accepting": [], "delivering": []}
+        """Milliseconds of CPU time that the engine used for each message, by round."""
         for number in range(ACCOUNTS):
             self.register(f"b{number}")
 
@@ -116,6 +118,11 @@ class Bench:
         status = Path(f"/proc/{self.engine.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
 
+    def cpu(self) -> float:
+        """Seconds of CPU time that all threads of the engine have used."""
+        tasks = Path(f"/proc/{self.engine.pid}/task").iterdir()
+        return sum(int((each / "schedstat").read_text().split()[0]) for each in tasks) / 1e9
+
     def submissions(self, send_in: float | None) -> list[str]:
         """A request for each account, to be sent at once or after a number of seconds."""
         message: dict[str, Any] = {"to": [{"address": "somebody@example.net"}], "subject": "Bench"}
@@ -140,9 +147,12 @@ class Bench:
         send_in = None if delivering else 3600.0
         self.sink("reset")
         floor = self.http_rate(self.floor_port, self.requests, send_in)
+        before = self.cpu()
         rate = self.http_rate(self.port, self.requests, send_in)
         if delivering:
             self.await_at_sink(self.requests)
+        else:
+            self.costs["accepting"].append((self.cpu() - before) / self.requests * 1000)
         return rate, floor
 
     def delivering(self, accepted_a_second: float) -> tuple[float, float]:
@@ -151,7 +161,9 @@ class Bench:
         self.http_rate(self.port, self.backlog, self.backlog / accepted_a_second * 1.5 + 3)
         if self.sink("look")["count"]:
             raise SystemExit("messages became due before all were queued: the machine is busy with something else")
+        before = self.cpu()
         rate, octets = self.sink_rate()
+        self.costs["delivering"].append((self.cpu() - before) / self.backlog * 1000)
         self.sink("reset")
         command = [sys.executable, str(PARTS / "smtp_load.py"), str(self.sink_port), str(ACCOUNTS), str(self.backlog)]
         subprocess.run(command, input=octets, check=True)
@@ -206,37 +218,51 @@ def wait_for_port(port: int) -> None:
     raise SystemExit(f"nothing listens on port {port} after 30 s")
 
 
-def show(what: str, rounds: list[tuple[float, float]], goal: str) -> None:
+def show(what: str, rounds: list[tuple[float, float]], goal: str) -> dict[str, Any]:
+    """Print one row of the table; return it."""
     ratio = statistics.median(rate / limit for rate, limit in rounds)
     rate, limit = (statistics.median(column) for column in zip(*rounds, strict=True))
     print(f"{what:42} {rate:7.0f}/s of {limit:7.0f}/s   ratio {ratio:5.3f}   {goal}", flush=True)
+    return {"what": what, "perSecond": round(rate, 1), "limit": round(limit, 1), "ratio": round(ratio, 3)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three smaller rounds: a first impression")
-    quick = parser.parse_args().quick
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there, too")
+    options = parser.parse_args()
     with ExitStack() as stack:
-        bench = Bench(stack, quick)
+        bench = Bench(stack, options.quick)
         bench.accepting(delivering=False)
+        bench.costs["accepting"].clear()
         pure = [bench.accepting(delivering=False) for _ in range(bench.rounds)]
-        show("accepting, to be sent later", pure, "goal 0.5")
+        rows = [show("accepting, to be sent later", pure, "goal 0.8")]
         busy = [bench.accepting(delivering=True) for _ in range(bench.rounds)]
-        show("accepting, delivery going on", busy, "")
+        rows.append(show("accepting, delivery going on", busy, ""))
         slowest = min(rate for rate, _ in pure)
-        show(
-            f"delivering {bench.backlog} queued messages",
-            [bench.delivering(slowest) for _ in range(bench.rounds)],
-            "goal 0.15",
-        )
+        sent = [bench.delivering(slowest) for _ in range(bench.rounds)]
+        rows.append(show(f"delivering {bench.backlog} queued messages", sent, "goal 0.25"))
+        costs = {what: round(statistics.median(each), 3) for what, each in bench.costs.items()}
         followed = [bench.followed(slowest) for _ in range(bench.rounds)]
-        show(f"the same, {WEBSOCKETS} websockets and {ENDPOINTS} webhooks", followed, "of what it is without them")
+        followers = f"the same, {WEBSOCKETS} websockets and {ENDPOINTS} webhooks"
+        rows.append(show(followers, followed, "of what it is without them, goal 0.7"))
         found = bench.latencies()
         p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
         print(f"{'submit to sink, idle system':42} p50 {p50:.1f} ms, p99 {p99:.1f} ms   goal p50 10 ms")
         print(
-            f"{'resident memory':42} {bench.rss_at_start:.0f} MB after start (goal 70), {bench.rss():.0f} MB after load"
+            f"{'resident memory':42} {bench.rss_at_start:.0f} MB after start (goal 60), {bench.rss():.0f} MB after load"
         )
+        for what, cost in costs.items():
+            print(f"{f'CPU time of the engine, {what}':42} {cost:.2f} ms a message")
+        if options.json:
+            table = {
+                "rows": rows,
+                "cpuMsPerMessage": costs,
+                "submitToSinkMs": {"p50": round(p50, 2), "p99": round(p99, 2)},
+                "memoryMb": {"afterStart": round(bench.rss_at_start, 1), "afterLoad": round(bench.rss(), 1)},
+            }
+            options.json.write_text(json.dumps(table, indent=2) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

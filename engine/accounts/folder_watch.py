@@ -85,6 +85,8 @@ class Watch:
         self._requested = requested
         self._listed_at = requested.mark
         """The mark of the changes by requests before the last list was requested."""
+        self._overtaken = False
+        """Whether the last list was not compared, since a request changed folders meanwhile."""
         self._folders: dict[str, WatchedFolder] = {}
         self._main: WatchedFolder | None = None
         self._opened = False
@@ -133,7 +135,7 @@ class Watch:
         if the main mailbox cannot be opened.
         """
         self._next_round = trio.current_time() + delay
-        self._listed_at = self._requested.mark
+        self._listed_at, self._overtaken = self._requested.mark, False
         listed = await self._list(session)
         if listed:
             named = next((path for path, use in self._uses.items() if use == "\\Sent"), None)
@@ -171,13 +173,17 @@ class Watch:
                 await self._look_beside(session, folder, self._statuses.get(path))
         await self.come_back(session)
         await self._arrivals.requested.looked_into_all(self._store)
-        await self._requested.looked_into_all(self._store)
+        if not self._overtaken:
+            await self._requested.looked_into_all(self._store, self._listed_at)
 
     async def look_into(self, session: ImapSession, path: str) -> None:
-        """Look into one mailbox other than the main one, if it is watched. Raises what a broken session raises."""
+        """Look into one mailbox other than the main one, if it is watched. Raises what a broken session raises.
+
+        Something has been put there, so its STATUS would only say that.
+        """
         folder = self._folders.get(path)
         if folder is not None and folder is not self._main and path not in self._elsewhere:
-            await self._look_beside(session, folder, None)
+            await self._look_beside(session, folder, None, changed=True)
 
     async def come_back(self, session: ImapSession) -> None:
         """Select the main mailbox again if a look into another one, or a job, has left it."""
@@ -218,17 +224,19 @@ class Watch:
         if asked or main.behind(status) or "QRESYNC" in await session.enable():
             await main.look(session, doubt=asked)
 
-    async def _look_beside(self, session: ImapSession, folder: WatchedFolder, status: dict[str, int] | None) -> None:
+    async def _look_beside(
+        self, session: ImapSession, folder: WatchedFolder, status: dict[str, int] | None, *, changed: bool = False
+    ) -> None:
         path = folder.path
         if self.troubles.skips(path):
             return
         self._looking_at = path
         patience = self.troubles.patience(path)
         try:
-            if status is None:
+            if status is None and not changed:
                 with within(patience):
                     status = await session.status(path, _items(session))
-            if folder.differs(status):
+            if changed or (status is not None and folder.differs(status)):
                 await folder.look(session, patience=patience)
         except (CommandRefused, ValueError) as error:
             self._failed(path, error)
@@ -349,6 +357,7 @@ class Watch:
 
     def _keep_stored(self) -> None:
         """Continue with the folders still stored, and list again soon: a request has changed some in the meantime."""
+        self._overtaken = True
         rows = {row.path: row for row in mailboxes.of_account(self._store.reader, self._account)}
         kept = [(path, folder) for path, folder in self._folders.items() if path in rows]
         self._folders = {path: self._kept(rows[path], folder.mailbox) for path, folder in kept}

@@ -173,17 +173,23 @@ class ClientConnection:
             self._reading.deadline = math.inf
 
     async def _send(self, data: bytes) -> None:
-        async with self._sending:
-            try:
-                if self._tls is None:
-                    await self._paced.send_all(data)
-                else:
-                    await self._encrypt(self._tls, data)
-                return
-            except TooSlow:
-                self._config.crowd.close(self._stream)
-            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-                pass
+        try:
+            # To acquire a lock that is free costs a turn of all tasks.
+            self._sending.acquire_nowait()
+        except trio.WouldBlock:
+            await self._sending.acquire()
+        try:
+            if self._tls is None:
+                await self._paced.send_all(data)
+            else:
+                await self._encrypt(self._tls, data)
+            return
+        except TooSlow:
+            self._config.crowd.close(self._stream)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            self._sending.release()
         await self._protocol.handle(Closed())
 
     async def _encrypt(self, tls: TlsStream, data: bytes) -> None:

@@ -21,7 +21,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from engine.errors import EngineError, Problem
-from engine.http import control_requests, home_page, readiness, server
+from engine.http import control_requests, home_page, readiness
 from engine.http.bearer_tokens import Door
 from engine.http.call_counts import CallCounts
 from engine.http.client_address import Addresses
@@ -35,6 +35,7 @@ from engine.http.operation import Operation
 from engine.http.operation_view import OperationStream, OperationView
 from engine.http.problems import NEWLINE, as_problem, bytes_response, json_response, phrase, problem_response
 from engine.http.request_lifetime import HELD
+from engine.http.short_path import ShortPathApp
 from engine.version import VERSION
 
 log = logging.getLogger("engine.http")
@@ -49,7 +50,6 @@ def make_app(
     """
     app = _App("engine", front.cross_origin)
     app.url_rule_class = _Rule
-    server.install(app)
     app.url_map.merge_slashes = False
     addresses = Addresses(front.config.http.proxies)
     door = Door(front.store.reader, front.world, front.wrong_tokens, front.gate, addresses)
@@ -88,7 +88,7 @@ def _builds_nothing(*_: object, **__: object) -> tuple[str, str]:
     raise NotImplementedError("URLs are not built from rules")
 
 
-class _App(QuartTrio):
+class _App(ShortPathApp):
     """Routes by the path as sent: in the decoded path `%2F` would look like `/`.
 
     A single trailing slash is ignored. Also releases what a request holds once its answer has ended or its client has
@@ -96,7 +96,7 @@ class _App(QuartTrio):
     """
 
     def __init__(self, name: str, cross_origin: CrossOrigin) -> None:
-        super().__init__(name, static_folder=None)
+        super().__init__(name)
         self._cross_origin = cross_origin
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -27,6 +27,7 @@ from hypercorn.typing import AppWrapper, ConnectionState, Scope
 from engine.errors import Problem
 from engine.http.early_refusals import INTERNAL, Refused, answer, misread, send_error
 from engine.http.edge_log import Peer
+from engine.http.inbox import INBOX, Inbox
 from engine.http.problems import phrase
 from engine.http.request_bodies import GO_ON
 from engine.http.request_head import checked, handshake, path_of, wants_websocket
@@ -256,18 +257,30 @@ class ConnectionTasks:
         self, app: AppWrapper, config: Config, scope: Scope, send: Callable[[Any], Awaitable[None]]
     ) -> Callable[[Any], Awaitable[None]]:
         """Run the application for one request; return the function that passes it the client's input."""
-        outbox, inbox = trio.open_memory_channel[Any](config.max_app_queue_size)
-
-        async def run() -> None:
-            with inbox, self._peer.contained():
-                await app(scope, inbox.receive, send, trio.to_thread.run_sync, trio.from_thread.run)
-            await send(None)
+        if scope["type"] == "http":
+            inbox = Inbox()
+            scope["state"][INBOX] = inbox
+            self._nursery.start_soon(self._run, app, scope, inbox, inbox.receive, send)
+            return inbox.put
+        outbox, frames = trio.open_memory_channel[Any](config.max_app_queue_size)
 
         async def put(message: Any) -> None:
             try:
                 await outbox.send(message)
             except trio.BrokenResourceError:
-                pass  # the application has answered and reads no more
+                pass  # the application has ended and reads no more
 
-        self._nursery.start_soon(run)
+        self._nursery.start_soon(self._run, app, scope, frames, frames.receive, send)
         return put
+
+    async def _run(
+        self,
+        app: AppWrapper,
+        scope: Scope,
+        inbox: Inbox | trio.MemoryReceiveChannel[Any],
+        receive: Callable[[], Awaitable[Any]],
+        send: Callable[[Any], Awaitable[None]],
+    ) -> None:
+        with inbox, self._peer.contained():
+            await app(scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
+        await send(None)

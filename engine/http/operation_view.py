@@ -57,7 +57,8 @@ class OperationView:
         self._takes_query, self._takes_caller, self._takes_address = (
             each in takes for each in ("query", "caller", "address")
         )
-        self._header_names = {each.encode_name.lower(): each.encode_name for each in _fields(operation.headers)}
+        names = [each.encode_name for each in _fields(operation.headers)]
+        self._header_names = {each.lower().encode(): each for each in names}
         self._counts = front.calls.of(operation.method, operation.path)
 
     async def answer(self, **path: str) -> Response:
@@ -127,10 +128,10 @@ class OperationView:
         if self._takes_query:
             arguments["query"] = query
         if self._operation.headers is not None:
-            # The first of repeated headers counts. Looking up a missing one takes longer than passing over all.
+            # The first of repeated headers counts.
             names = self._header_names
-            given = [(name.lower(), value) for name, value in reversed(list(asked.headers))]
-            given = [(names[name], value) for name, value in given if name in names]
+            sent = reversed([*asked.scope["headers"]])
+            given = [(names[name], value.decode("latin-1")) for name, value in sent if name in names]
             arguments["headers"] = decode_query(self._operation.headers, given)
         if self._takes_caller:
             arguments["caller"] = caller
@@ -176,7 +177,9 @@ def _fields(kind: type[Request] | None) -> tuple[msgspec.structs.FieldInfo, ...]
 
 
 def _query(asked: BaseRequestWebsocket, operation: Operation, caller: Token | None) -> Request:
-    pairs = [pair for pair in asked.args.items(multi=True) if pair[0] != "access_token"]
+    # Most requests have no query, and to find that out by way of `args` takes long.
+    args = asked.args.items(multi=True) if asked.query_string else ()
+    pairs = [pair for pair in args if pair[0] != "access_token"]
     return narrowed(caller, decode_query(operation.query or NoQuery, pairs))
 
 

@@ -106,38 +106,51 @@ class RequestBody:
         `http.body_timeout`, or it arrives too slowly; 415 if it is compressed; 503 if too many bodies are in memory.
         Cancelled: what has arrived is dropped.
         """
-        head = {name.lower(): value for name, value in request.headers}
-        encoding = head.get("content-encoding", "").strip().lower()
-        if encoding not in ("identity", ""):
+        head = dict(request.scope["headers"])
+        encoding = head.get(b"content-encoding", b"").strip().lower()
+        if encoding not in (b"identity", b""):
             raise Problem(415, "A request must not have a Content-Encoding: send the body uncompressed")
         declared = request.content_length or 0
         if declared > limit:
             raise _too_long(limit)
         self._bodies.refuse_unless_room(self._token, declared)
-        if "expect" in head:
+        if b"expect" in head:
             await request.scope["state"][GO_ON]()
         self._arrived = body = ArrivingBody(self._bodies.folder, self._bodies.world)
-        pace = TransferRate(request.body_timeout or 0, self._bodies.slowest)
-        with trio.CancelScope(deadline=pace.deadline()) as timeout:
-            try:
+        try:
+            if is_complete(request):
+                async for chunk in request.body:
+                    await self._take(chunk, limit, body)
+                return body
+            pace = TransferRate(request.body_timeout or 0, self._bodies.slowest)
+            with trio.CancelScope(deadline=pace.deadline()) as timeout:
                 async for chunk in request.body:
                     pace.moved(len(chunk))
                     timeout.deadline = pace.deadline()
-                    self.size += len(chunk)
-                    self._bodies.take(self._token, self.size, len(chunk))
-                    if self.size > limit:
-                        raise _too_long(limit)
-                    await body.add(chunk)
-            except RequestEntityTooLarge as error:
-                raise _too_long(limit) from error
+                    await self._take(chunk, limit, body)
+        except RequestEntityTooLarge as error:
+            raise _too_long(limit) from error
         if timeout.cancelled_caught:
             raise Problem(408, "The request body did not arrive in time")
         return body
+
+    async def _take(self, chunk: bytes, limit: int, body: ArrivingBody) -> None:
+        self.size += len(chunk)
+        self._bodies.take(self._token, self.size, len(chunk))
+        if self.size > limit:
+            raise _too_long(limit)
+        await body.add(chunk)
 
 
 def has_body(request: Request) -> bool:
     """Whether the request has a body."""
     return bool(request.content_length) or "Transfer-Encoding" in request.headers
+
+
+def is_complete(request: Request) -> bool:
+    """Whether the body has arrived to its end; so has one that was too long, and is not stored."""
+    # Quart has no public way to ask.
+    return request.body._complete.is_set()
 
 
 def _too_long(limit: int) -> Problem:

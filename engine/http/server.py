@@ -23,7 +23,7 @@ from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import repr_socket_addr
-from quart import Response, request
+from quart import Request, Response, request
 from quart_trio import QuartTrio
 
 from engine import config as settings
@@ -32,7 +32,7 @@ from engine.edge.listener import accept, listen
 from engine.http.client_connection import ClientConnection, ServerConfig
 from engine.http.control_requests import BY_OWNER
 from engine.http.early_refusals import MAX_HEAD
-from engine.http.request_bodies import has_body
+from engine.http.request_bodies import has_body, is_complete
 
 GRACE = 1.0
 MAX_WEBSOCKET_MESSAGE = 64 * 1024
@@ -116,12 +116,16 @@ def url_of(listener: trio.SocketListener, *, tls: bool) -> str:
 
 def install(app: QuartTrio) -> None:
     """Make `app` close a connection on which it answered before it had read the whole body."""
-    app.after_request(_close_if_unread)
+
+    async def after(response: Response) -> Response:
+        return close_if_unread(request, response)
+
+    app.after_request(after)
 
 
-async def _close_if_unread(response: Response) -> Response:
-    # Quart has no public way to ask; `_must_raise` is set once it stops storing a body that is too long.
-    body = request.body
-    if has_body(request) and (not body._complete.is_set() or body._must_raise is not None):
+def close_if_unread(asked: Request, response: Response) -> Response:
+    """Have the connection closed with this answer, if the body of the request is not read."""
+    # `_must_raise` is set once Quart stops storing a body that is too long.
+    if (not is_complete(asked) or asked.body._must_raise is not None) and has_body(asked):
         response.headers["Connection"] = "close"
     return response

@@ -70,6 +70,7 @@ class Recorder:
             next_at=judgement.next_at,
             doubt_since=judgement.doubt_since,
             ended=now if judgement.ended else None,
+            error=judgement.error,
         )
         self._write(tx, message, judgement)
         self._follow(tx, message, judgement, now)

@@ -170,6 +170,37 @@ OWN_METRICS = (
         "The largest lag of an endpoint of tokens for one account.",
     ),
     Metric(
+        "mailbox_engine_sink_up",
+        _GAUGE,
+        ("sink",),
+        "1 while the sink is connected to its broker and logged in; else 0.",
+    ),
+    Metric(
+        "mailbox_engine_sink_lag_events",
+        _GAUGE,
+        ("sink",),
+        "Events that the broker of a sink has not confirmed.",
+    ),
+    Metric(
+        "mailbox_engine_sink_lag_seconds",
+        _GAUGE,
+        ("sink",),
+        "Seconds since the oldest of them happened, 0 if there is none.",
+    ),
+    Metric("mailbox_engine_sink_published_total", _COUNTER, ("sink",), "Events that the broker has confirmed."),
+    Metric(
+        "mailbox_engine_sink_failures_total",
+        _COUNTER,
+        ("sink",),
+        "Connections that could not be made, broke, or ended because the broker refused an event.",
+    ),
+    Metric(
+        "mailbox_engine_sink_missed_events_total",
+        _COUNTER,
+        ("sink",),
+        "Events that retention removed before they could be published.",
+    ),
+    Metric(
         "mailbox_engine_loop_lag_seconds",
         _HISTOGRAM,
         (),

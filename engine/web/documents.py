@@ -34,14 +34,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "oauth2",
         "reverse-proxy",
         "containers",
+        "grow",
         "smtp",
         "form",
         "templates",
         "lists-and-tracking",
+        "checks",
         "limits",
     ),
     "Reference": ("api", "events", "errors", "metrics", "config", "differences"),
-    "Background": ("lifecycle", "reliability", "simulation", "design"),
+    "Background": ("lifecycle", "reliability", "performance", "simulation", "design"),
 }
 """The documents by purpose, in the order in which they are listed. A test checks that none is left out."""
 FILES = frozenset({"grafana.json"})

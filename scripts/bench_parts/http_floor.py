@@ -1,4 +1,7 @@
-"""The limit of accepting: the engine's HTTP stack, reading the body and answering nothing. Argument: its port."""
+"""The limit of accepting: the engine's HTTP stack, reading the body and answering nothing.
+
+Arguments: its port, and `plain` for Quart's own way from the protocol to the view in place of the short path.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,14 @@ from quart_trio import QuartTrio
 from engine.config import Http
 from engine.http import server
 from engine.http.request_bodies import Bodies
+from engine.http.short_path import ShortPathApp
 
 
 async def main() -> None:
-    app = QuartTrio("floor", static_folder=None)
-    server.install(app)
+    app: QuartTrio = ShortPathApp("floor")
+    if sys.argv[2:] == ["plain"]:
+        app = QuartTrio("floor", static_folder=None)
+        server.install(app)
     config = Http(port=int(sys.argv[1]))
     bodies = Bodies(config.bodies, config.slowest)
 

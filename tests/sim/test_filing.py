@@ -54,6 +54,18 @@ async def test_a_copy_is_told_of_at_once(engine: Engine, autojump_clock: Clock) 
     assert trio.current_time() - began < 1
 
 
+async def test_a_copy_is_told_of_with_one_look_and_one_question(engine: Engine, autojump_clock: Clock) -> None:
+    await send(engine)
+    await engine.event("acme", "messageNew")
+    await trio.sleep(10)
+    names: list[str] = []
+    engine.sandbox.faults.imap_script = lambda tag, name, line: names.append(name)
+    await send(engine, 2)
+    await engine.event("acme", "messageNew", 2)
+    await trio.sleep(10)
+    assert names == ["APPEND", "SELECT", "UID FETCH", "SELECT", "IDLE"]
+
+
 async def test_a_burst_is_filed_over_one_connection(engine: Engine, autojump_clock: Clock) -> None:
     names: list[str] = []
     engine.sandbox.faults.imap_script = lambda tag, name, line: names.append(name)
