@@ -132,6 +132,7 @@ async def run(
             _service(Retention(store, engine.queue.ledger.spool, config.retention, world).run),
             _service(engine.queue.clock.run),
             _service(context.webhooks.run),
+            _service(context.sinks.run),
             _service(Releases(store, engine.queue.dispatch.schedule).run),
             _service(sandbox.run) if sandbox is not None else nullcontext(),
             _service(engine.queue.dispatch.slots.run),

@@ -25,6 +25,7 @@ from engine.accounts.rehearsing import Rehearsing
 from engine.accounts.sandbox_scripts import SandboxScripts
 from engine.accounts.server_access import ServerAccess
 from engine.api.context import Context, Streams
+from engine.checks.lookups import Lookups
 from engine.config import Config
 from engine.edge.certificate import Certificate
 from engine.edge.token_gate import TokenGate
@@ -71,9 +72,12 @@ from engine.sandbox.provider import Sandbox
 from engine.settings import ROUTE_SETTINGS, WEBHOOK_SETTINGS, SettingsBook
 from engine.signed_links import LinkKeys
 from engine.silent_hosts import Hosts
+from engine.sinks.service import Sinks
+from engine.sinks.sink import Sink
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
+from engine.submission.checking import Checking
 from engine.submission.composer import Composer
 from engine.submission.gateway_choice import GatewayChoice
 from engine.submission.mail_links import MailLinks
@@ -131,6 +135,9 @@ async def assemble(
     egress, routes = Egress(config.network, world, hosts), Routes(settings, vault)
     access = ServerAccess(config.imap, hosts, LoginSlots(config.imap.logins), egress, sandbox, routes, world, settings)
     webhooks = EndpointRegistry(journal, store, vault, config.webhooks, world, egress)
+    consumers = Consumers(store, world)
+    make_sink = partial(Sink, journal=journal, consumers=consumers, store=store, egress=egress, world=world)
+    sinks = Sinks(make_sink, config.sinks)
     oauth = _oauth(store, vault, journal, access, settings)
     expires_at = dispatch.attempts.expires_at
     outbox = Outbox(store, ledger.recorder, expires_at, world)
@@ -168,8 +175,9 @@ async def assemble(
     intake = Intake(store, ledger.spool, config.store.spool_above, dispatch.schedule, expires_at)
     queue_ids = QueueIds(store.reader, world)
     calls, stopping = CallCounts(), trio.Event()
+    composer = Composer(bodies.heavy, world)
     submissions = Submissions(
-        Composer(bodies.heavy, world),
+        composer,
         References(store, settings, config.http.max_body, room, bodies.heavy, world),
         MailLinks(settings, link_keys, choice, store),
         intake,
@@ -209,10 +217,12 @@ async def assemble(
         gateways=gateways,
         settings=settings,
         submissions=submissions,
+        checking=Checking(Lookups(world), gateways, access.sizes, composer),
         door=door,
         outbox=outbox,
         pauses=dispatch.pauses,
         webhooks=webhooks,
+        sinks=sinks,
         access=access,
         rehearsing=rehearsing,
         oauth=oauth,
@@ -220,7 +230,7 @@ async def assemble(
         form_links=form_links,
         reauth=reauth,
         sign_ins=SignIns(store, vault, world),
-        streams=Streams(journal, hub, Consumers(store, world), share, config.http.consumers),
+        streams=Streams(journal, hub, consumers, share, config.http.consumers),
         changes=ledger.changes,
         exports=exports,
         metrics=Metrics(
@@ -230,6 +240,7 @@ async def assemble(
                 registry=registry,
                 journal=journal,
                 webhooks=webhooks,
+                sinks=sinks,
                 intake=intake,
                 attempts=dispatch.attempts,
                 refreshes=oauth.requests.refreshes,

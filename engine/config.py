@@ -5,6 +5,8 @@ key, or a value of the wrong type, is a `ConfigError` whose text is one line tha
 mistyped name in the environment (`environment.py`). A relative path, the default one included, is relative to the
 folder of its file; in the environment, or without a file, to the current folder.
 
+Sinks are tables with names of their own (`sink_config.py`).
+
 Units: a duration is a number of seconds or a text such as `250ms`, `10s`, `5m`, `1h`, `2d`; a size is a number of bytes
 or a text such as `64KiB`, `50MiB`. In the environment a list is separated by spaces.
 """
@@ -14,19 +16,18 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
+from engine import sink_config
+from engine.config_values import Bytes, Seconds, Section, no_choice, read, read_text, too_small
 from engine.environment import KEY, refuse_near_misses
 from engine.errors import ConfigError, NoFile
-from engine.quantities import parse_duration, parse_size
-
-Seconds = Annotated[float, "duration"]
-Bytes = Annotated[int, "size"]
+from engine.sink_config import SinkConfig
 
 DEFAULT_SCHEDULE = (10.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 172800.0)
 
@@ -45,14 +46,6 @@ PATHS = (
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::([1-9][0-9]{0,4}))?")
 _DEFAULT_PORTS = {("http", "80"), ("https", "443")}
 _HOST_NAME = re.compile(r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One table of the file."""
-
-    def faults(self) -> Iterator[str]:
-        """What is wrong with values of the right type: the key, and what it must be."""
-        yield from ()
 
 
 class Http(Section, frozen=True):
@@ -85,7 +78,7 @@ class Http(Section, frozen=True):
             yield "cert and http.key must be set together"
         yield from _no_networks("proxies", self.proxies, strict=True)
         yield from _no_origins("cors_origins", self.cors_origins)
-        yield from _too_small(self, "streams", "max_members", "bodies", "streams_per_token", "requests_per_token")
+        yield from too_small(self, "streams", "max_members", "bodies", "streams_per_token", "requests_per_token")
 
 
 class StoreConfig(Section, frozen=True):
@@ -124,7 +117,7 @@ class Queue(Section, frozen=True):
     on_doubt: str = "resend"
 
     def faults(self) -> Iterator[str]:
-        yield from _no_choice("on_doubt", self.on_doubt, "resend", "hold", "fail")
+        yield from no_choice("on_doubt", self.on_doubt, "resend", "hold", "fail")
 
 
 class Smtp(Section, frozen=True):
@@ -142,7 +135,7 @@ class Smtp(Section, frozen=True):
     dot_timeout: Seconds = 600.0
 
     def faults(self) -> Iterator[str]:
-        yield from _too_small(self, "sessions", "messages_per_session")
+        yield from too_small(self, "sessions", "messages_per_session")
 
 
 class Msa(Section, frozen=True):
@@ -178,7 +171,7 @@ class Msa(Section, frozen=True):
             yield f"name must be a host name, not {self.name!r}"
         if not 1 <= self.max_recipients <= 1000:
             yield f"max_recipients must be between 1 and 1000, not {self.max_recipients}"
-        yield from _too_small(self, "connections", "connections_per_address", "max_message", "timeout", "login_timeout")
+        yield from too_small(self, "connections", "connections_per_address", "max_message", "timeout", "login_timeout")
 
 
 class MetricsConfig(Section, frozen=True):
@@ -205,7 +198,7 @@ class Imap(Section, frozen=True):
     copy_schedule: tuple[Seconds, ...] = (10.0, 60.0, 300.0, 900.0, 3600.0)
 
     def faults(self) -> Iterator[str]:
-        yield from _too_small(self, "logins")
+        yield from too_small(self, "logins")
         if self.heartbeat < 10:
             yield f"heartbeat must be at least 10s, not {self.heartbeat:g}s"
 
@@ -235,7 +228,7 @@ class WebhooksConfig(Section, frozen=True):
     schedule: tuple[Seconds, ...] = (5.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 21600.0, 43200.0, 86400.0, 86400.0)
 
     def faults(self) -> Iterator[str]:
-        yield from _too_small(self, "parallel")
+        yield from too_small(self, "parallel")
 
 
 class RetentionConfig(Section, frozen=True):
@@ -300,8 +293,8 @@ class Log(Section, frozen=True):
     format: str = "text"
 
     def faults(self) -> Iterator[str]:
-        yield from _no_choice("level", self.level, "debug", "info", "warning", "error")
-        yield from _no_choice("format", self.format, "text", "json")
+        yield from no_choice("level", self.level, "debug", "info", "warning", "error")
+        yield from no_choice("format", self.format, "text", "json")
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -323,6 +316,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     signon: SignOnConfig = SignOnConfig()
     shutdown: Shutdown = Shutdown()
     log: Log = Log()
+    sinks: dict[str, SinkConfig] = {}
 
 
 def load(file: Path | None, environ: Mapping[str, str]) -> Config:
@@ -333,6 +327,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Config:
     refuse_near_misses(environ, _names())
     tables = _read(file) if file is not None else {}
     values: dict[str, dict[str, Any]] = {}
+    sinks = sink_config.read_sinks(tables.pop("sinks", {}), f"{file}", file.parent if file is not None else Path())
     for section, table in tables.items():
         _known_section(section, f"{file}")
         if not isinstance(table, dict):
@@ -348,11 +343,20 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Config:
             continue
         section, key = match[1].lower(), match[2].lower()
         section, key = _MOVED.get((section, key), (section, key))
+        if section == "sinks":
+            sink, key, value = sink_config.read_variable(key, text, name)
+            sinks.setdefault(sink, {})[key] = value
+            continue
         _known_section(section, name)
         values.setdefault(section, {})[key] = _value(section, key, _from_env(section, key, text), name)
     config = msgspec.convert(values, Config)
     _check(config)
-    return config
+    return msgspec.structs.replace(config, sinks=sink_config.made(sinks))
+
+
+def sections(config: Config) -> dict[str, Section]:
+    """The tables by name, without those of the sinks."""
+    return {name: table for name, table in msgspec.structs.asdict(config).items() if name != "sinks"}
 
 
 def _count_from(folder: Path, values: dict[str, dict[str, Any]]) -> None:
@@ -402,66 +406,21 @@ def _hint(section: str, key: str, where: str) -> Any:
 
 
 def _from_env(section: str, key: str, text: str) -> Any:
-    hint = _hint(section, key, f"ENGINE_{section.upper()}__{key.upper()}")
-    if _is_list(hint):
-        return [_number(int, each) if get_args(hint)[0] is int else each for each in text.split()]
-    if hint is bool:
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
-    if hint in (int, float):
-        return _number(hint, text)
-    return text
-
-
-def _number(kind: Callable[[str], float], text: str) -> float | str:
-    """The number, or the text itself if it is none."""
-    try:
-        return kind(text)
-    except ValueError:
-        return text
+    return read_text(_hint(section, key, f"ENGINE_{section.upper()}__{key.upper()}"), text)
 
 
 def _value(section: str, key: str, value: Any, where: str) -> Any:
     hint = _hint(section, key, where)
     try:
-        if _is_list(hint):
-            if not isinstance(value, list):
-                raise ValueError("must be a list")
-            return tuple(_scalar(get_args(hint)[0], item) for item in value)
-        return _scalar(hint, value)
+        return read(hint, value)
     except ValueError as error:
         raise ConfigError(f"{where}: {section}.{key} {error}, not {value!r}") from error
 
 
-def _is_list(hint: Any) -> bool:
-    return getattr(hint, "__origin__", None) is tuple
-
-
-def _scalar(hint: Any, value: Any) -> Any:
-    if hint == Seconds:
-        return parse_duration(value)
-    if hint == Bytes:
-        return parse_size(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not hint:
-        words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
-        raise ValueError(f"must be {words[hint]}")
-    return value
-
-
 def _check(config: Config) -> None:
-    for name, section in msgspec.structs.asdict(config).items():
+    for name, section in sections(config).items():
         for fault in section.faults():
             raise ConfigError(f"{name}.{fault}")
-
-
-def _too_small(section: Section, *keys: str) -> Iterator[str]:
-    return (f"{key} must be at least 1" for key in keys if getattr(section, key) < 1)
-
-
-def _no_choice(key: str, value: str, *choices: str) -> Iterator[str]:
-    if value not in choices:
-        yield f"{key} must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}"
 
 
 def _no_networks(key: str, texts: tuple[str, ...], *, strict: bool) -> Iterator[str]:

@@ -29,8 +29,9 @@ from engine.edge.certificate import Certificate
 from engine.edge.listener import opened, privileged_port
 from engine.errors import ConfigError, NoFile
 from engine.isotime import iso
-from engine.repeated_errors import counted
-from engine.store import database, files, sealed, vault_keys
+from engine.repeated_errors import counted, spoken
+from engine.sink_config import PREFIX as SINK_PREFIX
+from engine.store import consumers, database, events, files, sealed, vault_keys
 from engine.store.disk_reserve import LEAST_FREE
 from engine.store.migrations import MIGRATIONS
 from engine.world import World
@@ -40,6 +41,8 @@ HEALTH_TIMEOUT = 3.0  # seconds
 SHOWN = 5
 """Maximum accounts, or apps, that a finding names."""
 DAY = 86_400.0  # seconds
+SINK_LATE = 300.0
+"""Seconds after which an event that a sink has not published is reported."""
 SECRETS_SOON = 30 * DAY
 RENEWED_BY, RENEWED_LATE = 30 * DAY, 7 * DAY
 """How long before its end a certificate is usually renewed, and when that becomes urgent."""
@@ -362,6 +365,51 @@ def gateways(config: Config) -> Finding:
     return Finding(True, name, f"all of {len(rows)} are good" if rows else none)
 
 
+def sinks(config: Config) -> Finding:
+    """Does every sink publish the events?"""
+    name = "sinks"
+    if not config.sinks:
+        return Finding(True, name, "there is none; docs/grow.md tells how to feed a broker")
+    for key, sink in config.sinks.items():
+        for option in ("creds", "ca"):
+            file = getattr(sink, option)
+            if file and not os.access(file, os.R_OK):
+                return Finding(False, name, f"sinks.{key}.{option}: {file} cannot be read: correct it")
+    try:
+        positions = _sink_positions(Path(config.store.path), list(config.sinks))
+    except (sqlite3.Error, OSError):
+        positions = {}
+    late = {key: found for key, found in positions.items() if found.seconds > SINK_LATE}
+    if late:
+        key, found = next(iter(late.items()))
+        state = "the log says why" if database.in_use(Path(config.store.path)) else "no engine is running"
+        text = f"{key} is {counted(found.events, 'event')} behind, the oldest is {spoken(found.seconds)} old: {state}"
+        return Finding(False, name, text)
+    told = [f"{key} is {counted(positions[key].events, 'event')} behind" for key in config.sinks if key in positions]
+    told += [f"{key} has not begun" for key in config.sinks if key not in positions]
+    return Finding(True, name, ", ".join(told))
+
+
+class _Behind(msgspec.Struct, frozen=True):
+    events: int
+    seconds: float
+
+
+def _sink_positions(folder: Path, names: list[str]) -> dict[str, _Behind]:
+    """How far each sink that has begun is behind. Raises sqlite3.Error, OSError."""
+    if not (folder / database.FILE).exists():
+        return {}
+    now, found = World().now(), {}
+    with _reading(folder) as db:
+        _, last = events.bounds(db)
+        for name in names:
+            consumer = consumers.find(db, "", SINK_PREFIX + name)
+            if consumer is not None:
+                since = events.created_after(db, consumer.seq)
+                found[name] = _Behind(max(0, last - consumer.seq), 0.0 if since is None else max(0.0, now - since))
+    return found
+
+
 def _some(accounts: list[str]) -> str:
     more = f" and {len(accounts) - SHOWN} more" if len(accounts) > SHOWN else ""
     return f"{'account' if len(accounts) == 1 else 'accounts'} {', '.join(accounts[:SHOWN])}{more}"
@@ -379,6 +427,7 @@ CHECKS: tuple[Callable[[Config], Finding], ...] = (
     client_secrets,
     sign_ins,
     gateways,
+    sinks,
 )
 
 

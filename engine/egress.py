@@ -181,7 +181,9 @@ def _private(host: str, addresses: Sequence[str]) -> list[str]:
     unwrapped = {each: _unwrap(ip_address(each.partition("%")[0])) for each in addresses}
     found = [each for each, address in unwrapped.items() if any(address in network for network in _PRIVATE)]
     if not found:
-        text = f"{host} is asked over http, which is for private addresses only: use https"
+        text = (
+            f"{host} is asked without TLS, which is for private addresses only: use a URL with TLS (https, tls, rediss)"
+        )
         raise NetworkError(NetworkKind.TLS, "ETLS", text)
     return found
 

@@ -22,7 +22,7 @@ import msgspec
 
 from engine.escaping import escape_controls
 
-FIELDS = ("request", "account", "queueId", "webhook", "event")
+FIELDS = ("request", "account", "queueId", "webhook", "sink", "event")
 """What a line may be about, in the order in which it is written."""
 
 _SIMPLE = re.compile(r"[\w.@+/-]+")

@@ -1,8 +1,8 @@
 """Reads the configuration again at SIGHUP, and applies what can change while the engine runs.
 
-`LIVE` can, and certificates are read again. Of every other key that differs from the one in force, the log says that it
-needs a restart, at each SIGHUP until there is one; values are not named, as some are secrets. A configuration with a
-fault changes nothing.
+`LIVE` and the sinks can, and certificates are read again. Of every other key that differs from the one in force, the
+log says that it needs a restart, at each SIGHUP until there is one; values are not named, as some are secrets. A
+configuration with a fault changes nothing.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import msgspec
 import trio
 
 from engine.api.context import Context
-from engine.config import PATHS, Config, load
+from engine.config import PATHS, Config, load, sections
 from engine.errors import ConfigError
 from engine.log import set_level
 from engine.service_manager import ServiceManager
+from engine.sink_config import SinkConfig
 
 log = logging.getLogger("engine")
 
@@ -42,6 +43,7 @@ class Reloading:
 
     def __init__(self, config: Config, file: Path | None, context: Context, environ: Mapping[str, str]) -> None:
         self._in_force = _flat(config)
+        self._sinks = config.sinks
         self._file = file
         self._context = context
         self._environ = environ
@@ -57,13 +59,15 @@ class Reloading:
             return
         new = _flat(config)
         changed = [key for key, value in new.items() if value != self._in_force[key]]
-        taken = [key for key in changed if key in LIVE]
+        taken = [key for key in changed if key in LIVE] + _changed_sinks(self._sinks, config.sinks)
         left = [key for key in changed if key not in LIVE]
         set_level(config.log.level)
         self._context.requests.limit(None, config.http.requests_per_token)
         self._context.streams.share.limit(config.http.streams, config.http.streams_per_token)
         self._context.cross_origin.change(config.http)
-        self._in_force.update((key, new[key]) for key in taken)
+        self._context.sinks.configure(config.sinks)
+        self._sinks = config.sinks
+        self._in_force.update((key, new[key]) for key in changed if key in LIVE)
         if left:
             log.warning("the configuration is reloaded, but these keys need a restart: %s", ", ".join(left))
         log.info(
@@ -98,10 +102,14 @@ async def reload_at(signals: AsyncIterator[int], reloading: Reloading, manager: 
         await manager.ready(status)
 
 
+def _changed_sinks(before: Mapping[str, SinkConfig], after: Mapping[str, SinkConfig]) -> list[str]:
+    return [f"sinks.{name}" for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+
+
 def _flat(config: Config) -> dict[str, object]:
     """Every value by `section.key`, paths made absolute."""
     found: dict[str, object] = {}
-    for section, table in msgspec.structs.asdict(config).items():
+    for section, table in sections(config).items():
         for key, value in msgspec.structs.asdict(table).items():
             is_path = (section, key) in PATHS and value
             found[f"{section}.{key}"] = os.path.abspath(value) if is_path else value

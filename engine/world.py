@@ -22,16 +22,20 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 import outcome
 import trio
 
 from engine.descriptor_reserve import DescriptorReserve, next_descriptor
+from engine.dns_records import RecordKind, Records
 from engine.errors import NetworkError, NetworkKind
 from engine.proxies.route import same_family
 from engine.resolver import Resolver
+
+if TYPE_CHECKING:
+    import dns.asyncresolver
 
 log = logging.getLogger("engine.world")
 
@@ -194,12 +198,27 @@ class World:
 
     async def srv(self, name: str) -> list[Srv]:
         """The SRV records of a name, best first; empty if there are none. Raises `NetworkError`."""
-        records = sorted(await _ask(name, "SRV"), key=lambda record: (record.priority, -record.weight))
+        found = await _ask(name, "SRV", DNS_SECONDS, self.name_servers()) or ()
+        records = sorted(found, key=lambda record: (record.priority, -record.weight))
         return [Srv(str(record.target).rstrip("."), record.port) for record in records]
 
     async def mx(self, domain: str) -> list[tuple[int, str]]:
         """The mail exchangers of a domain as (preference, name), best first. Raises `NetworkError`."""
-        return sorted((record.preference, str(record.exchange).rstrip(".")) for record in await _ask(domain, "MX"))
+        found = await _ask(domain, "MX", DNS_SECONDS, self.name_servers()) or ()
+        return sorted((record.preference, str(record.exchange).rstrip(".")) for record in found)
+
+    async def records(self, name: str, kind: RecordKind, seconds: float) -> Records:
+        """All records of one kind that a name has; name servers have `seconds` to answer. Raises `NetworkError`."""
+        found = await _ask(name, kind, seconds, self.name_servers())
+        if found is None:
+            return Records(exists=False)
+        if kind == "TXT":
+            return Records(tuple(b"".join(record.strings).decode("latin-1") for record in found))
+        return Records(tuple(record.to_text() for record in found))
+
+    def name_servers(self) -> dns.asyncresolver.Resolver | None:
+        """The name servers to ask; None: those of the machine."""
+        return None
 
 
 def endure(stream: trio.abc.Stream, seconds: float) -> None:
@@ -302,18 +321,23 @@ async def _connect(host: str, port: int, ends: Sequence[_Ends], descriptors: Des
     raise map_os_error(failures[0], host, port) from failures[0]
 
 
-async def _ask(name: str, kind: str) -> list[Any]:
-    """The records of one kind; empty if there are none."""
+async def _ask(
+    name: str, kind: str, seconds: float, name_servers: dns.asyncresolver.Resolver | None
+) -> list[Any] | None:
+    """The records of one kind; None if there is no such name."""
     # Imported on demand: few requests need it, and it is megabytes of modules.
     import dns.asyncresolver
     import dns.exception
     import dns.resolver
 
     try:
-        answer = await dns.asyncresolver.resolve(name, kind, lifetime=DNS_SECONDS)
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        resolver = name_servers or dns.asyncresolver.get_default_resolver()
+        answer = await resolver.resolve(name, kind, lifetime=seconds)
+    except dns.resolver.NXDOMAIN:
+        return None
+    except dns.resolver.NoAnswer:
         return []
-    except (dns.exception.DNSException, OSError) as error:
+    except (dns.exception.DNSException, OSError, UnicodeError) as error:
         raise NetworkError(NetworkKind.DNS, "EDNS", f"query {kind} {name}: {error}") from error
     return list(answer)
 

@@ -15,7 +15,6 @@ import json
 import math
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import h11
 import trio
+from torture_parts.engine import free_port
 
 HOST = "127.0.0.1"
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,8 +39,7 @@ class Engine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.create_server((HOST, 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ENGINE_")},
             "PYTHONPATH": str(ROOT),
@@ -70,7 +69,7 @@ class Engine:
                     if (await self.ask("GET", "/health"))[0] == 200:
                         return
                 except OSError:
-                    pass
+                    self._must_run()
                 await trio.sleep(0.05)
 
     def _spawn(self) -> None:
@@ -83,10 +82,14 @@ class Engine:
                 stderr=log,
             )
 
-    def kill(self) -> None:
+    def _must_run(self) -> None:
         assert self.process is not None
         if self.process.poll() is not None:
             raise RuntimeError(f"the engine ended by itself with {self.process.returncode}:\n{self.log()}")
+
+    def kill(self) -> None:
+        self._must_run()
+        assert self.process is not None
         self.process.kill()
         self.process.wait()
 

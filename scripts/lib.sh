@@ -105,13 +105,15 @@ Without them: another Python that brings venv with it, named as in  $0 --python 
 }
 
 # install_packages [dev]: the exact versions of the constraints file, one dot a package, and this checkout as it lies here.
+# Where a change is checked, most of what a package brings is never imported: what is, is compiled by the first import.
 install_packages() {
-    local log=$VENV/install.log
+    local log=$VENV/install.log compile=''
+    [ "${CI:-}" != true ] || compile=--no-compile
     say "installing the packages of $(constraints), about a minute"
     print '      '
     {
         "$VENV/bin/python" -m pip install --disable-pip-version-check --progress-bar off \
-            -c "$(constraints)" -e ".${1:+[$1]}" 2>&1 || echo "pip has failed"
+            $compile -c "$(constraints)" -e ".${1:+[$1]}" 2>&1 || echo "pip has failed"
     } | tee "$log" | while read -r line; do
         case $line in
         Collecting*) print . ;;

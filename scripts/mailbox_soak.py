@@ -149,9 +149,9 @@ def run(options: argparse.Namespace, stack: ExitStack) -> int:
     told: list[dict[str, Any]] = []
     heard, changes, wrong = 0, 0, ["nothing was compared"]
     ends = time.monotonic() + 60 * options.minutes
-    killed = 0
+    killed = found = 0
     number = 0
-    while time.monotonic() < ends and len(ask.faults) + len(reader.faults) < 50:
+    while time.monotonic() < ends and found < 50:
         number += 1
         many = len(reader.messages) > ENOUGH
         ask.killed = options.kills and number % 2 == 0
@@ -191,24 +191,28 @@ def run(options: argparse.Namespace, stack: ExitStack) -> int:
             heard = len(told)
             reader.read_again(there[1])
             wrong = differences(reader, there)
+        for faults in (ask.faults, reader.faults):
+            for each in faults:
+                print(f"round {number}: WRONG: {each}", flush=True)
+            found += len(faults)
+            faults.clear()
         if wrong:
             break
         if number % 10 == 0:
             print(
                 f"round {number}: {changes} changes, {heard} events, {len(reader.messages)} messages in "
-                f"{len(reader.folders)} folders, {engine.rss():.0f} MB, {len(ask.faults) + len(reader.faults)} faults",
+                f"{len(reader.folders)} folders, {engine.rss():.0f} MB, {found} faults",
                 flush=True,
             )
     print(f"{number} rounds, {killed} kills, {changes} changes, {len(reader.messages)} messages left")
     print(", ".join(f"{count} {name}" for name, count in sorted(reader.counted.items())))
     print(", ".join(f"{count} {name}" for name, count in sorted(ask.answers.items())))
-    faults = ask.faults + reader.faults + wrong
     if "Traceback" in engine.log:
-        faults.append(f"the engine crashed: {engine.log[-3000:]}")
-    for each in faults[:50]:
+        wrong.append(f"the engine crashed: {engine.log[-3000:]}")
+    for each in wrong[:50]:
         print(f"WRONG: {each}")
-    print(f"{len(faults)} things are wrong")
-    return 1 if faults else 0
+    print(f"{found + len(wrong)} things are wrong")
+    return 1 if found + len(wrong) else 0
 
 
 def await_connected(engine: Engine) -> None:

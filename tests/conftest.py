@@ -17,6 +17,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from dealing import dealt
+from real.brokers import BrokerProcess
 from real.certificates import Certificates
 from real.dovecot import Dovecot
 from real.engine_process import EngineProcess
@@ -133,6 +134,22 @@ def far_side() -> Iterator[FarSide]:
     """A network namespace the way to which can lose packets."""
     with _needing("a network namespace"), FarSide() as side:
         yield side
+
+
+@pytest.fixture
+def start_broker() -> Iterator[Callable[..., BrokerProcess]]:
+    """`start_broker(NatsServer, ...)` starts a real broker, for this test alone."""
+    with contextlib.ExitStack() as stack:
+
+        def start(kind: Callable[..., BrokerProcess], *arguments: object) -> BrokerProcess:
+            folder = stack.enter_context(private_folder("broker"))
+            with _needing("a broker"):
+                broker = kind(folder, *arguments)
+            stack.callback(broker.kill9)
+            broker.start()
+            return broker
+
+        yield start
 
 
 @pytest.fixture

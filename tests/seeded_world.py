@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import trio
 
+from engine.dns_records import RecordKind, Records
 from engine.world import Srv, StoreThread, World
 
 T = TypeVar("T")
@@ -44,6 +45,9 @@ class SeededWorld(World):
 
     async def mx(self, domain: str) -> list[tuple[int, str]]:
         return []
+
+    async def records(self, name: str, kind: RecordKind, seconds: float) -> Records:
+        return Records(exists=False)
 
 
 class _Inline:

@@ -48,6 +48,7 @@ from engine.queue.recovery import recover_lane
 from engine.queue.sent_folder_search import SentFolderSearches
 from engine.schema.account_condition import FolderError, LearntHeartbeat
 from engine.settings import SettingsBook
+from engine.smtp.session import SmtpEndpoint
 from engine.smtp.verdict import Stage, Verdict
 from engine.store import unfinished_changes
 from engine.store.accounts import AccountRow
@@ -161,6 +162,16 @@ class Account:
         """Whether there is a server to send through."""
         return records.has_smtp(self.record, self.sign_in.app)
 
+    @property
+    def in_sandbox(self) -> bool:
+        """Whether its servers are those of the sandbox."""
+        return records.is_sandbox(self.record)
+
+    @property
+    def smtp_endpoint(self) -> SmtpEndpoint | None:
+        """The server to send through; None if there is none."""
+        return records.smtp_endpoint(self.record, self.sign_in.app)
+
     def mail_waits_for(self) -> Waiting | None:
         """What keeps all of the account's mail from being sent now."""
         waiting, refused = self._lane.waiting(), self.status.sending["lastError"] or {}
@@ -235,6 +246,11 @@ class Account:
     def sends_in(self) -> float:
         """Seconds until mail leaves through its own server; at most 0: it does now; infinite if nothing does."""
         return self._lane.time.sends_in
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether mail waits because its own server cannot be reached."""
+        return self._lane.time.is_cut_off
 
     def pass_time(self, seconds: float) -> None:
         """Let so many seconds count as passed for a sandbox account; the times of the journal were moved already."""
@@ -441,6 +457,7 @@ class Account:
             quota_of(limits) if limits is not None else None,
             route,
             tokens=self.sign_in.smtp_at(endpoint),
+            sizes=self._access.sizes,
         )
 
         def by(message: Message) -> OutgoingServer:

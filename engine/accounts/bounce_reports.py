@@ -29,7 +29,7 @@ from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.structure import BodyPart, Structure
 from engine.isotime import iso
 from engine.mail.arf import FeedbackReport, read_feedback
-from engine.mail.bounce_categories import ACTIONS, bounce_type, category
+from engine.mail.bounce_categories import ABOUT_THE_ADDRESS, ACTIONS, bounce_type, category
 from engine.mail.decode import header_text
 from engine.mail.dsn import LONGEST, DeliveryReport, RecipientStatus, read_delivery_status
 from engine.mail.header_reading import fields
@@ -39,6 +39,7 @@ from engine.mail.notices import read_prose
 from engine.mail.second_reader import second_reading
 from engine.mail.transfer import body_bytes
 from engine.smtp.explanation import explanation
+from engine.smtp.meanings import Fault
 from engine.store import bounces, timeline
 from engine.store.bounces import Bounce
 from engine.store.mailboxes import MailboxRow
@@ -221,9 +222,10 @@ def _delivery(
             server = each.remote_mta or report.reporting_mta
             if server:
                 event["mta"] = server
+            fault: Fault = "unknown"
             if each.diagnostic or (each.status and not each.status.endswith(".0.0")):
                 said = explanation(each.diagnostic, status=each.status, server=server)
-                event["explain"] = said.members()
+                event["explain"], fault = said.members(), said.fault
             if linked is not None:
                 event["queueId"] = linked[1]
                 notice = message_ids.message_id(row.id, uid)
@@ -240,7 +242,8 @@ def _delivery(
             if linked is not None:
                 noted = About(linked[0], address, {**event["response"], "bounceType": event["bounceType"]})
             number = journal.append(tx, "messageBounce", row.account, event, scope(row), noted)
-            feed.bounced(tx, row.account, address, event["bounceType"], number, linked=linked is not None)
+            if event["bounceType"] == "hard" and kind in ABOUT_THE_ADDRESS and fault in ("recipient", "unknown"):
+                feed.bounced(tx, row.account, address, number, linked=linked is not None)
 
     return follow
 

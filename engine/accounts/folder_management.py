@@ -170,6 +170,7 @@ class Folders:
         for mailbox in {each.path: each for each in (*new, *(to for _, to in moved if to is not None))}.values():
             validities[mailbox.path] = (await session.status(mailbox.path, ("UIDVALIDITY",))).get("UIDVALIDITY")
         now = self._world.now()
+        seen = path is None or one_path(path) in listed
 
         def change(tx: Tx) -> None:
             for row, to in moved:
@@ -186,9 +187,12 @@ class Folders:
             for mailbox in new:
                 validity = validities.get(mailbox.path)
                 observed_changes.mailbox_new(tx, self._journal, self._account, mailbox, validity, source=API)
-            self._changes.finish(tx, changing)
+            if seen:
+                self._changes.finish(tx, changing)
 
         await self._store.commit(change)
+        if not seen:
+            self._changes.unseen(changing)
 
     def _marked(self, listed: list[Mailbox]) -> list[Mailbox]:
         return [marked(replace(each, path=one_path(each.path)), self._rules.uses) for each in listed]

@@ -21,8 +21,10 @@ class FolderChange:
         self.paths = paths
         self.stored: int | None = None
         """Its number in the store, while it is kept there."""
+        self.ended = 0
+        """Its number in the order in which changes ended."""
         self.rounds = 0
-        """How many rounds of all folders have ended since it broke off."""
+        """How many rounds whose list was requested after its end have ended."""
 
 
 class FolderChanges:
@@ -57,6 +59,7 @@ class FolderChanges:
             raise
         finally:
             self._ended += 1
+            change.ended = self._ended
 
     async def keep(self, store: Store, account: str, change: FolderChange, *paths: str) -> None:
         """Keep a change of these folders on disk until `finish`; call it before the server is asked to make it."""
@@ -68,6 +71,10 @@ class FolderChanges:
         if change.stored is not None:
             unfinished_changes.remove(tx, (change.stored,))
 
+    def unseen(self, change: FolderChange) -> None:
+        """The server does not list yet what it has made: what the next lists show of it is the request's."""
+        self._doubtful.append(change)
+
     def doubtful(self, path: str, delimiter: str | None) -> bool:
         """Whether the observed appearance or loss of a folder counts as a request's."""
         near = delimiter or "/"
@@ -77,10 +84,13 @@ class FolderChanges:
             for each in change.paths
         )
 
-    async def looked_into_all(self, store: Store) -> None:
-        """A round of all folders has ended. A folder is gone only if a second list lacks it, too."""
+    async def looked_into_all(self, store: Store, mark: tuple[int, int]) -> None:
+        """A round of all folders has ended whose list was requested at this mark, and compared with what is known.
+
+        A folder is gone only if a second list lacks it, too.
+        """
         for each in self._doubtful:
-            each.rounds += 1
+            each.rounds += each.ended <= mark[1]
         over = [each for each in self._doubtful if each.rounds > 1]
         if over:
             numbers = [each.stored for each in over if each.stored is not None]

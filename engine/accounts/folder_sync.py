@@ -24,7 +24,6 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -34,6 +33,7 @@ from engine.accounts import observed_changes
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.unreadable_messages import CHANGES, DATE, FLAGS, within
 from engine.events.journal import Journal
+from engine.imap.commands import search_date
 from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox
 from engine.imap.responses import Exists, Expunge, Fetch, Untagged, Vanished
@@ -67,7 +67,6 @@ UNSEEN_WAITS = (1.0, 2.0, 5.0, 15.0, 60.0)
 DAY = 86_400.0
 EVERY = (1, 2**32 - 1)
 """All UIDs that a server accepts in a command (RFC 9051 section 9)."""
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ITEM = {FLAGS: "FLAGS", DATE: "INTERNALDATE"}
 STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
 
@@ -95,8 +94,8 @@ class WatchedFolder:
         self._patience = SELECT_PATIENCE
         self._passing = passing
         self._exists = 0
-        self._heard = 0
-        """Which changes by requests had ended when the server was last heard."""
+        self._heard = self._looked = 0
+        """Changes by requests that had ended when it was last heard, and when it last looked for news (flags so old)."""
         self._uids: array[int] | None = None
         """The UID of each sequence number, if the server uses sequence numbers; None: not known."""
         self._unseen = 0
@@ -149,7 +148,7 @@ class WatchedFolder:
         row = self.row
         resyncs = self._full and row.uid_next is not None and "QRESYNC" in await session.enable()
         known = (row.uid_validity, row.modseq) if resyncs and row.uid_validity and row.modseq else None
-        since = self._arrivals.requested.mark
+        self._looked = self._arrivals.requested.mark
         with within(patience):
             selected = await session.select(self.path, known=known)
         self._exists = selected.exists
@@ -163,7 +162,7 @@ class WatchedFolder:
         if self.row.uid_next is None:
             await self._first_look(session, selected, validity)
         elif self._full:
-            await self._catch_up(session, selected, since, told=selected.tells_changes)
+            await self._catch_up(session, selected, told=selected.tells_changes)
             if doubt:
                 await self._compare_uids(session)
             grown = self._exists - mailboxes.count(self._store.reader, self.row.id)
@@ -201,7 +200,7 @@ class WatchedFolder:
         if self._full:
             if not void:
                 flags, gone = {**numbered, **flags}, [*gone, *removed]
-            await self._changed(session, flags, mark, unasked=True)
+            await self._changed(session, flags, unasked=mark)
             await self._gone(gone)
             if void:
                 await self.look(session, doubt=True)
@@ -274,9 +273,8 @@ class WatchedFolder:
         if since is None or not uids:
             return uids[0] if uids else uid_next
         # SEARCH compares only dates, and the server's time zone may differ.
-        day = datetime.fromtimestamp(max(since - DAY, 0), UTC)
         with within(SEARCH_PATIENCE * self._patience):
-            recent = await session.search(f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}")
+            recent = await session.search(f"SINCE {search_date(max(since - DAY, 0))}")
         at = 0
         while at < len(recent):
             found, at = await self._ask(session, recent, at, DATE)
@@ -285,14 +283,14 @@ class WatchedFolder:
                 return min(wanted)
         return uid_next
 
-    async def _catch_up(self, session: ImapSession, selected: Selected, since: int, *, told: bool) -> None:
+    async def _catch_up(self, session: ImapSession, selected: Selected, *, told: bool) -> None:
         row = self.row
         assert row.uid_next is not None
         if told:
             await self._gone(self._known(selected.vanished))
             # The flags of a new message come with the rest of what is announced of it.
             known_ones = {uid: each for uid, each in _flags(selected.changed).items() if uid < row.uid_next}
-            await self._changed(session, known_ones, since)
+            await self._changed(session, known_ones)
         if row.uid_next > 1:
             moved = selected.highest_modseq != row.modseq
             if selected.highest_modseq is None or row.modseq is None:
@@ -313,12 +311,11 @@ class WatchedFolder:
         known = mailboxes.uids(self._store.reader, self.row.id)
         at = 0
         while at < len(known):
-            since = self._arrivals.requested.mark
             found, at = await self._ask(session, known, at)
-            await self._changed(session, _flags(found), since)
+            await self._changed(session, _flags(found))
 
     async def _ask_for_changes(self, session: ImapSession, uid_next: int, modseq: int) -> None:
-        care, numbers, since = self._arrivals.care, ((1, uid_next - 1),), self._arrivals.requested.mark
+        care, numbers = self._arrivals.care, ((1, uid_next - 1),)
         if care.may_ask(self.row.id, 0, CHANGES):
             try:
                 with care.asking(session, self.row.id, 0, 0, CHANGES, PATIENCE):
@@ -326,7 +323,7 @@ class WatchedFolder:
             except CommandRefused as error:
                 log.warning("changes in %s cannot be reported: %s", self.path, error)
             else:
-                await self._changed(session, _flags(changed), since)
+                await self._changed(session, _flags(changed))
                 return
         await self._compare_flags(session)
 
@@ -396,7 +393,6 @@ class WatchedFolder:
             expected = None
         elif uid_next == row.uid_next:
             return 0
-        since = self._arrivals.requested.mark
         taken = await self._arrivals.take(session, row, row.uid_next, expected)
         await self.reload()
         if self._uids is not None and _removes_above(len(self._uids), session.pending):
@@ -405,8 +401,8 @@ class WatchedFolder:
         elif self._uids is not None:
             self._uids.extend(taken.uids)
         if self._full:
-            touched = self._arrivals.requested.touched(row.id, taken.uids, since)
-            await self._changed(session, taken.flags | dict.fromkeys(touched, UNKNOWN), since)
+            touched = self._arrivals.requested.touched(row.id, taken.uids, self._looked)
+            await self._changed(session, taken.flags | dict.fromkeys(touched, UNKNOWN))
         return len(taken.uids)
 
     async def _learn_numbers(self, session: ImapSession) -> bool:
@@ -428,23 +424,26 @@ class WatchedFolder:
         return list(mailboxes.uids(self._store.reader, self.row.id, spans))
 
     async def _changed(
-        self, session: ImapSession, flags: dict[int, frozenset[str]], since: int, *, unasked: bool = False
+        self, session: ImapSession, flags: dict[int, frozenset[str]], *, unasked: int | None = None
     ) -> None:
-        """Announce these flags, which the server reported after the mark `since` of changes by requests.
+        """Announce these flags, which the session shows.
 
-        The flags of a message that a request has changed since are fetched again, since the report may be out of date.
-        An unsolicited (`unasked`) report may even describe the state shortly before the mark.
+        A report may be as old as the session's last look for news (Courier's sessions remember flags until NOOP). So
+        the flags of a message that a request has changed since are fetched again, after such a look. An unsolicited
+        report, sent after the mark `unasked` of changes by requests, may even describe the state shortly before that.
         """
         row, journal, requested = self.row, self._journal, self._arrivals.requested
         while True:
+            since = self._looked if unasked is None else unasked
             await requested.settled(row.id, flags)
-            touched = requested.touched(row.id, flags, since, unasked=unasked)
+            touched = requested.touched(row.id, flags, since, unasked=unasked is not None)
             stale = [uid for uid in touched if mailboxes.flags(self._store.reader, row.id, uid) != flags[uid]]
             flags = {uid: flags[uid] for uid in flags.keys() - touched}
             if not stale:
                 break
-            since, unasked = requested.mark, False
+            self._looked, unasked = requested.mark, None
             with within(PATIENCE):
+                await session.noop()
                 found = _flags(await session.fetch(ranges(sorted(stale)), ("UID", "FLAGS")))
             flags |= {uid: found[uid] for uid in found.keys() & stale}
         doubtful = requested.doubtful(row.id, flags)

@@ -85,6 +85,8 @@ class Watch:
         self._requested = requested
         self._listed_at = requested.mark
         """The mark of the changes by requests before the last list was requested."""
+        self._overtaken = False
+        """Whether the last list was not compared, since a request changed folders meanwhile."""
         self._folders: dict[str, WatchedFolder] = {}
         self._main: WatchedFolder | None = None
         self._opened = False
@@ -133,7 +135,7 @@ class Watch:
         if the main mailbox cannot be opened.
         """
         self._next_round = trio.current_time() + delay
-        self._listed_at = self._requested.mark
+        self._listed_at, self._overtaken = self._requested.mark, False
         listed = await self._list(session)
         if listed:
             named = next((path for path, use in self._uses.items() if use == "\\Sent"), None)
@@ -171,7 +173,8 @@ class Watch:
                 await self._look_beside(session, folder, self._statuses.get(path))
         await self.come_back(session)
         await self._arrivals.requested.looked_into_all(self._store)
-        await self._requested.looked_into_all(self._store)
+        if not self._overtaken:
+            await self._requested.looked_into_all(self._store, self._listed_at)
 
     async def look_into(self, session: ImapSession, path: str) -> None:
         """Look into one mailbox other than the main one, if it is watched. Raises what a broken session raises.
@@ -354,6 +357,7 @@ class Watch:
 
     def _keep_stored(self) -> None:
         """Continue with the folders still stored, and list again soon: a request has changed some in the meantime."""
+        self._overtaken = True
         rows = {row.path: row for row in mailboxes.of_account(self._store.reader, self._account)}
         kept = [(path, folder) for path, folder in self._folders.items() if path in rows]
         self._folders = {path: self._kept(rows[path], folder.mailbox) for path, folder in kept}

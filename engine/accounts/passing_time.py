@@ -34,6 +34,8 @@ SHORTEST = 1.0
 """The fewest seconds moved at once, so that messages due one after another do not take as many commits."""
 EACH_SECOND = 10
 """Waiting messages for which one more second is moved at once: each move reads all of them."""
+DIAL_SECONDS = 900.0
+"""The fewest seconds moved at once, in the end, while a server cannot be reached: it is dialled every half minute."""
 FILING_SECONDS = 2.0
 """How long to wait for copies in the Sent folder that are due, in case the mailbox cannot be reached."""
 
@@ -73,6 +75,7 @@ class PassingTime:
             await moving.wait()
 
     async def _pass(self, account: str) -> None:
+        dials = 0
         try:
             while (running := self._find(account)) is not None and is_sandbox(running.record):
                 if (ahead := sandbox.moved_time(self._store.reader, account).ahead) <= 0:
@@ -81,14 +84,19 @@ class PassingTime:
                 while self._is_at_work(running, began):  # noqa: ASYNC110 - any of several things may end it
                     await trio.sleep(LOOK_SECONDS)
                 if self._find(account) is running:
-                    grain = max(SHORTEST, sandbox.count_waiting(self._store.reader, account) / EACH_SECOND)
-                    await self._move(running, min(ahead, max(self._next(running), grain)))
+                    dials = dials + 1 if running.is_cut_off else 0
+                    await self._move(running, min(ahead, max(self._next(running), self._grain(account, dials))))
         except StorageFailed:
             raise
         except Exception:
             log.exception("moving the time of an account crashed", extra={"account": account})
         finally:
             self._moving.pop(account).set()
+
+    def _grain(self, account: str, dials: int) -> float:
+        """The fewest seconds to move, after so many dials in vain."""
+        waiting = sandbox.count_waiting(self._store.reader, account) / EACH_SECOND
+        return max(SHORTEST, waiting, min(2.0 ** min(dials, 10), DIAL_SECONDS) if dials else 0.0)
 
     def _is_at_work(self, account: Account, since: float) -> bool:
         """Whether something that is due has still to happen."""
@@ -114,15 +122,18 @@ class PassingTime:
 
     async def _move(self, account: Account, seconds: float) -> None:
         def change(tx: Tx) -> None:
-            if sandbox.moved_time(tx, account.id).ahead <= 0:
+            # Less may have to pass by now, or nothing.
+            if (moved := min(seconds, sandbox.moved_time(tx, account.id).ahead)) <= 0:
                 return
-            sandbox.pass_time(tx, account.id, seconds, self._world.now())
+            sandbox.pass_time(tx, account.id, moved, self._world.now())
             waiting = sandbox.waiting_messages(tx, account.id)
-            tx.after_commit(lambda: self._moved(account, seconds, waiting))
+            tx.after_commit(lambda: self._moved(account, moved, waiting))
 
         await self._store.commit(change)
 
     def _moved(self, account: Account, seconds: float, waiting: list[tuple[int, float, bool]]) -> None:
+        if self._find(account.id) is not account:
+            return
         agenda = self._schedule.of(account.id)
         agenda.clear()
         for message, due, chosen in waiting:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine.errors import Problem
+from engine.field_errors import invalid
 from engine.sandbox.script import MAX_STEPS, Script, ScriptStep, Server, Stage, Steps
 from engine.store import accounts, sandbox
 from engine.store.sandbox import StoredStep
@@ -63,7 +64,7 @@ class SandboxScripts:
             if wanted.replace:
                 sandbox.remove_steps(tx, account)
             if sandbox.count_steps(tx, account) + len(steps) > MAX_STEPS:
-                raise Problem(429, f"The account would have more than {MAX_STEPS} steps", code="TooMany")
+                raise invalid("steps", f"must not be more than {MAX_STEPS} with those that have still to act")
             sandbox.add_steps(tx, [_stored(account, each) for each in steps])
             if wanted.seconds:
                 sandbox.move_time(tx, account, wanted.seconds, self._now())

@@ -21,6 +21,7 @@ from engine.proxies.route import DIRECT, Route
 from engine.sandbox.provider import Sandbox
 from engine.settings import SettingsBook
 from engine.silent_hosts import Hosts, Via
+from engine.smtp.offered_sizes import OfferedSizes
 from engine.transport import Endpoint
 from engine.world import Dial, World
 
@@ -30,7 +31,10 @@ AnyEndpoint = TypeVar("AnyEndpoint", bound=Endpoint)
 
 
 class ServerAccess(msgspec.Struct, frozen=True):
-    """Shared by all accounts. `logins` limits simultaneous logins; `sandbox` is None if it is switched off."""
+    """Shared by all accounts. `logins` limits simultaneous logins; `sandbox` is None if it is switched off.
+
+    `sizes` are the limits that SMTP servers have stated.
+    """
 
     imap: Imap
     hosts: Hosts
@@ -40,6 +44,7 @@ class ServerAccess(msgspec.Struct, frozen=True):
     routes: Routes
     world: World
     settings: SettingsBook
+    sizes: OfferedSizes = msgspec.field(default_factory=OfferedSizes)
 
     def dial(self, *, sandbox: str | None, restricted: bool, route: Route = DIRECT) -> Dial:
         """The `Dial` for a server: into the sandbox, or by `route` to addresses allowed for mail servers.

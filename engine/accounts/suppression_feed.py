@@ -1,4 +1,8 @@
-"""Puts recipients on the suppression lists whose mail bounced for good, or who complained, as the settings say."""
+"""Puts recipients on the suppression lists whose mail bounced for good, or who complained, as the settings say.
+
+A bounce counts if it says that the address takes no mail. A permanent refusal of the message, its sender or the server
+that it came from says nothing about the next message: suppressing its recipient would only hide the fault.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,10 @@ class SuppressionFeed:
         self._settings = settings
         self._world = world
 
-    def bounced(self, tx: Tx, account: str, recipient: str, bounce_type: str, event: int, *, linked: bool) -> None:
-        """A message bounced; a soft bounce changes nothing. `linked`: it was sent by this engine."""
-        if bounce_type == "hard":
-            choice = self._settings.values.suppress_bounces
-            self._put(tx, choice, account, recipient, "hard-bounce", event, linked=linked)
+    def bounced(self, tx: Tx, account: str, recipient: str, event: int, *, linked: bool) -> None:
+        """A message bounced for good, because of its recipient. `linked`: it was sent by this engine."""
+        choice = self._settings.values.suppress_bounces
+        self._put(tx, choice, account, recipient, "hard-bounce", event, linked=linked)
 
     def complained(self, tx: Tx, account: str, recipient: str, feedback: str, event: int, *, linked: bool) -> None:
         """A recipient complained about a message."""

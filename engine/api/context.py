@@ -31,8 +31,10 @@ from engine.queue.outbox import Outbox
 from engine.queue.pause import Pauses
 from engine.settings import SettingsBook
 from engine.signed_links import LinkKeys
+from engine.sinks.service import Sinks
 from engine.store.tokens import Token
 from engine.store.vault import Vault
+from engine.submission.checking import Checking
 from engine.submission.submissions import Submissions
 from engine.webhooks.registry import EndpointRegistry
 
@@ -69,10 +71,12 @@ class Context(Front, frozen=True):
     gateways: Gateways
     settings: SettingsBook
     submissions: Submissions
+    checking: Checking
     door: Door | None
     outbox: Outbox
     pauses: Pauses
     webhooks: EndpointRegistry
+    sinks: Sinks
     access: ServerAccess
     rehearsing: Rehearsing | None
     oauth: OAuth

@@ -128,7 +128,7 @@ async def read(context: Context, query: ScriptQuery, *, caller: Token | None = N
     scope="api",
     tags=_TAGS,
     errors={404: _OFF},
-    change=Change("sandbox.script", lambda path, answer: answer.account),
+    change=Change("sandbox.clear", lambda path, answer: answer.account),
 )
 async def remove(context: Context, query: ScriptRemoveQuery, *, caller: Token | None = None) -> ScriptRemoved:
     """Clear the script of a sandbox account.

@@ -5,18 +5,39 @@ from __future__ import annotations
 import platform
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
 
 from msgspec import UNSET
 
 from engine.api.context import Context
+from engine.errors import Problem
+from engine.events.delivery_counts import BOUNDS
 from engine.http.account_tokens import Access
 from engine.http.operation import operation
+from engine.isotime import iso
 from engine.model.account_states import AccountState
 from engine.msa.door import Door
-from engine.schema.stats import Queues, QueueStats, SmtpServerStats, Stats, StatsQuery
-from engine.store import events, outbox
+from engine.schema.stats import (
+    LONGEST_SPAN,
+    AccountDelivery,
+    Delivery,
+    DeliveryCounts,
+    DomainDelivery,
+    Queues,
+    QueueStats,
+    SmtpServerStats,
+    Stats,
+    StatsQuery,
+    TimeToAccept,
+)
+from engine.store import delivery_figures, events, outbox
+from engine.store.delivery_figures import DAY, HOUR
 from engine.version import VERSION
 
+MOST_NAMED = 50
+"""Accounts, and domains, in the answer."""
 _SUBMIT = {"messageSent": "submit:success", "messageDeliveryError": "submit:fail"}
 
 
@@ -24,8 +45,10 @@ _SUBMIT = {"messageSent": "submit:success", "messageDeliveryError": "submit:fail
 async def read(context: Context, query: StatsQuery) -> Stats:
     """Read statistics.
 
-    The number of accounts in each state, how full the queues are, and what happened recently.
+    The number of accounts in each state, how full the queues are, what happened recently, and how mail fared: by
+    account and by the domain of the recipients, in any span of the last 92 days.
     """
+    delivery = await _delivery(context, query)
     states = Counter(account.status.state.value for account in context.registry.every())
     return Stats(
         version=VERSION,
@@ -37,8 +60,69 @@ async def read(context: Context, query: StatsQuery) -> Stats:
         counters=_counters(context, query.seconds),
         queues=_queues(context),
         connections={state.value: states[state.value] for state in AccountState},
+        delivery=delivery,
         smtp_server=UNSET if context.door is None else _door(context.door),
     )
+
+
+async def _delivery(context: Context, query: StatsQuery) -> Delivery | None:
+    """Raises `Problem` 400 for a span that has no length, or is too long."""
+    world, start, end = context.world, query.start, query.end
+    last = world.now() if end is None else end.timestamp()
+    first = last - DAY if start is None else start.timestamp()
+    if not 0 < last - first <= LONGEST_SPAN.total_seconds():
+        raise Problem(400, f"from must be at most {LONGEST_SPAN.days} days before to, and not after it")
+    stop = last // HOUR + 1 if end is None else -(-last // HOUR)
+    span = range(max(0, int(first // HOUR)), max(0, int(stop)))
+    domain = query.domain and query.domain.lower()
+    try:
+        found = await world.in_thread(
+            delivery_figures.read, context.store.path, span, query.account, domain, MOST_NAMED
+        )
+    except (sqlite3.Error, OSError):
+        return None
+    return Delivery(
+        start=iso(float(span.start * HOUR)),
+        end=iso(last),
+        total=DeliveryCounts(**_counts(found.total)),
+        accounts=tuple(AccountDelivery(account=name, **_counts(counts)) for name, counts in found.accounts),
+        domains=tuple(DomainDelivery(domain=name, **_counts(counts)) for name, counts in found.domains),
+        other_accounts=found.other_accounts,
+        other_domains=found.other_domains,
+    )
+
+
+def _counts(outcomes: Mapping[str, int]) -> dict[str, Any]:
+    """The members of `DeliveryCounts`."""
+    found: Counter[str] = Counter()
+    categories: Counter[str] = Counter()
+    places = [0] * (len(BOUNDS) + 1)
+    for outcome, n in outcomes.items():
+        kind, _, more = outcome.partition("/")
+        found[kind] += n
+        if kind == "sent":
+            places[int(more)] += n
+        elif more:
+            severity, _, category = more.partition("/")
+            found[severity] += n
+            categories[category] += n
+    return {
+        **{name: found[name] for name in ("sent", "deferred", "failed", "bounced", "hard", "soft")},
+        "categories": dict(categories.most_common()),
+        "complaints": found["complaint"],
+        "replies": found["reply"],
+        "time_to_accept": _times(places) if found["sent"] else None,
+    }
+
+
+def _times(places: Sequence[int]) -> TimeToAccept:
+    upto = [*accumulate(places)]
+
+    def by(share: float) -> int | None:
+        return next((bound for bound, n in zip(BOUNDS, upto, strict=False) if n >= share * upto[-1]), None)
+
+    within = {str(bound): n for bound, n in zip(BOUNDS, upto, strict=False)}
+    return TimeToAccept(median=by(0.5), p95=by(0.95), within=within)
 
 
 def _door(door: Door) -> SmtpServerStats:

@@ -38,11 +38,13 @@ from engine.schema.reference import ReferenceShown
 from engine.schema.stored_json import shown
 from engine.schema.submit import MergeEntry, Render, Submit, SubmitHeaders, SubmitQuery
 from engine.schema.submit_answers import DryRun, Idempotency, SubmitAccepted, SubmitSkipped
+from engine.schema.submit_checks import Checks
 from engine.store import idempotency_keys, templates
 from engine.store.idempotency_keys import Kept
 from engine.store.templates import Stored
 from engine.store.tokens import Token
 from engine.submission.account_readiness import refuse_unless_ready
+from engine.submission.checking import Checkable
 from engine.submission.merge import Failed, MergeRenderer, Prepared, prepare_merge
 from engine.submission.reference import Referenced
 from engine.submission.suppression import NobodyLeft, suppressed_shown
@@ -117,12 +119,17 @@ async def submit(
     await refuse_way(context.access, body.proxy, body.local_address, narrowed=narrowed, limited=limited)
     if not body.dry_run and context.submissions.gateways.of(body.gateway) is None:
         refuse_unless_ready(found)
+    checks = body.dry_run if query.check is UNSET else query.check
     terms, submissions = terms_of(body, context.world.now(), narrowed=narrowed), context.submissions
     if body.mail_merge is not UNSET:
-        render = await _merge_renderer(context, found, body)
+        rendering = await _merge_rendering(context, found, body)
+        render = None if rendering is None else _merge_renderer(context, found, body, rendering)
         async with submissions.references.read(found, body, headers.seconds) as referenced:
             prepared = await prepare_merge(submissions, found, body, terms, referenced, render)
-            return await _merged(context, prepared, _shown(referenced), key, fingerprint, rehearsal=body.dry_run)
+            answer = MergeAccepted(mail_merge=_results(prepared, _shown(referenced), queued=not body.dry_run))
+            if checks:
+                answer = await _checked_merge(context, found, terms, prepared, rendering, answer)
+            return await _merged(context, prepared, answer, key, fingerprint, rehearsal=body.dry_run)
     rendering = await _rendering(context, found, body)
     async with submissions.references.read(found, body, headers.seconds) as referenced:
         content = body if rendering is None else await _rendered(context, found, body, terms, referenced, rendering)
@@ -133,13 +140,23 @@ async def submit(
             return SubmitSkipped(skipped=skipped, suppressed=suppressed_shown(nobody.suppressed))
         for reason in submissions.links.skipped(found.id, terms, incoming.recipients).values():
             return SubmitSkipped(skipped=Skipped(reason=reason, list_id=terms.list_id or ""))
+        noticed: Checks = UNSET
+        if checks:
+            unresolved = {} if rendering is None else rendering.without_values(params_of(body))
+            checkable = Checkable(incoming, unresolved, body.raw is not UNSET, terms.list_id is not None)
+            noticed = await context.checking.one(found, checkable)
         if body.dry_run:
-            return await _rehearsal(incoming.message.message_id, incoming.content, _shown(referenced))
-        return await _queued(context, incoming, _shown(referenced), key, fingerprint)
+            return await _rehearsal(incoming.message.message_id, incoming.content, _shown(referenced), noticed)
+        return await _queued(context, incoming, _shown(referenced), noticed, key, fingerprint)
 
 
 async def _queued(
-    context: Context, incoming: Incoming, reference: ReferenceShown | UnsetType, key: str | None, fingerprint: bytes
+    context: Context,
+    incoming: Incoming,
+    reference: ReferenceShown | UnsetType,
+    checks: Checks,
+    key: str | None,
+    fingerprint: bytes,
 ) -> SubmitAccepted:
     """Queue the message and answer."""
     message = incoming.message
@@ -149,6 +166,7 @@ async def _queued(
         queue_id=message.queue_id,
         reference=reference,
         suppressed=suppressed_shown(incoming.suppressed),
+        checks=checks,
     )
     kept = Kept(fingerprint, msgspec.json.encode(answer)) if key is not None else None
     queued_before = await carry_through(context.submissions.accept(incoming, key=key, kept=kept))
@@ -162,14 +180,13 @@ async def _queued(
 async def _merged(
     context: Context,
     prepared: list[Prepared],
-    reference: ReferenceShown | UnsetType,
+    answer: MergeAccepted,
     key: str | None,
     fingerprint: bytes,
     *,
     rehearsal: bool,
 ) -> MergeAccepted:
     """Queue the messages of a merge, unless it is a rehearsal, and answer."""
-    answer = MergeAccepted(mail_merge=tuple(_result(each, reference, queued=not rehearsal) for each in prepared))
     taken = [each.outcome for each in prepared if isinstance(each.outcome, Incoming)]
     if rehearsal:
         return answer
@@ -179,6 +196,34 @@ async def _merged(
         if key is not None and first is not None:
             return _merged_again(first, key)
     return answer if key is None else replace(answer, idempotency=Idempotency(key=key, status="MISS"))
+
+
+async def _checked_merge(
+    context: Context,
+    account: Account,
+    terms: Terms,
+    prepared: list[Prepared],
+    rendering: Rendering | None,
+    answer: MergeAccepted,
+) -> MergeAccepted:
+    """The answer with what is noticed about the messages."""
+    checkable = {}
+    for number, (entry, outcome) in enumerate(prepared):
+        if isinstance(outcome, Incoming):
+            unresolved = {} if rendering is None else rendering.without_values(entry.params)
+            checkable[number] = Checkable(outcome, unresolved, to_list=terms.list_id is not None)
+    noticed = await context.checking.merge(account, list(checkable.values()))
+    results = list(answer.mail_merge)
+    for number, own in zip(checkable, noticed.own, strict=True):
+        if own:
+            results[number] = replace(results[number], checks=own)
+    return replace(answer, mail_merge=tuple(results), checks=noticed.common if checkable else UNSET)
+
+
+def _results(
+    prepared: list[Prepared], reference: ReferenceShown | UnsetType, *, queued: bool
+) -> tuple[MergeResult, ...]:
+    return tuple(_result(each, reference, queued=queued) for each in prepared)
 
 
 def _result(prepared: Prepared, reference: ReferenceShown | UnsetType, *, queued: bool) -> MergeResult:
@@ -228,18 +273,19 @@ async def _rendered(
     return await rendering.content(body, variables, params_of(body), context.world)
 
 
-async def _merge_renderer(context: Context, account: Account, body: Submit) -> MergeRenderer | None:
-    """What renders the texts for an entry of a merge; None if all get the same. Raises as `_rendering` does.
+async def _merge_rendering(context: Context, account: Account, body: Submit) -> Rendering | None:
+    """The texts of a merge, compiled; None if all entries get the same. Raises as `_rendering` does.
 
     There is no `render` beside a merge: the texts are templates if an entry has parameters, or the merge is of a list.
     """
-    entries = body.mail_merge or ()
-    if body.list_id or any(each.params for each in entries):
+    if body.list_id or any(each.params for each in body.mail_merge or ()):
         body = replace(body, render=Render())
-    rendering = await Rendering.of(body, _template(context, account, body), context.world)
-    if rendering is None:
-        return None
-    variables, steps = _variables(context, account, body), merge_steps(len(entries))
+    return await Rendering.of(body, _template(context, account, body), context.world)
+
+
+def _merge_renderer(context: Context, account: Account, body: Submit, rendering: Rendering) -> MergeRenderer:
+    """What renders the texts for an entry of a merge."""
+    variables, steps = _variables(context, account, body), merge_steps(len(body.mail_merge or ()))
     body = replace(body, mail_merge=UNSET)
 
     async def render(entry: MergeEntry, recipient: dict[str, str]) -> Submit:
@@ -298,10 +344,12 @@ def _shown(referenced: Referenced) -> ReferenceShown | UnsetType:
     return UNSET if referenced.shown is UNSET else replace(referenced.shown, document_store=False)
 
 
-async def _rehearsal(message_id: str, composed: Composed, reference: ReferenceShown | UnsetType) -> DryRun | Response:
+async def _rehearsal(
+    message_id: str, composed: Composed, reference: ReferenceShown | UnsetType, checks: Checks
+) -> DryRun | Response:
     """The answer to a `dryRun`; a large one is sent piece by piece."""
     head = composed.header + composed.bcc_header + b"\r\n"
-    answer = DryRun(message_id=message_id, preview="", reference=reference)
+    answer = DryRun(message_id=message_id, preview="", reference=reference, checks=checks)
     if len(composed.body) <= HERE:
         return replace(answer, preview=base64.b64encode(head + composed.body).decode())
     start = msgspec.json.encode(answer).removesuffix(b'"}')

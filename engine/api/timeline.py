@@ -92,8 +92,10 @@ async def read(context: Context, queue_id: QueueId, query: TimelineQuery, *, cal
 
 
 def _keys(context: Context, message: Message, recipients: list[Recipient], rows: list[Row]) -> list[_Key]:
-    keys = [_Key(message.created, -1.0, _accepted(message, recipients))]
-    left_out = [each for each in recipients if (each.response or "").startswith(SUPPRESSED)]
+    later = {row.address for row in rows if row.what == "notSent"}
+    left_out = [each for each in recipients if _is_suppressed(each) and each.address not in later]
+    left = {each.address for each in left_out}
+    keys = [_Key(message.created, -1.0, _accepted(message, [each for each in recipients if each.address not in left]))]
     if left_out:
         keys.append(_Key(message.created, -0.5, _not_sent(message, left_out)))
     db, last = context.store.reader, 0.0
@@ -112,8 +114,11 @@ def _keys(context: Context, message: Message, recipients: list[Recipient], rows:
 
 
 def _accepted(message: Message, recipients: list[Recipient]) -> TimelineEntry:
-    to = [each.address for each in recipients if not (each.response or "").startswith(SUPPRESSED)]
-    return _to(TimelineEntry(at=iso(message.created), type="accepted"), to)
+    return _to(TimelineEntry(at=iso(message.created), type="accepted"), [each.address for each in recipients])
+
+
+def _is_suppressed(recipient: Recipient) -> bool:
+    return (recipient.response or "").startswith(SUPPRESSED)
 
 
 def _not_sent(message: Message, left_out: list[Recipient]) -> TimelineEntry:

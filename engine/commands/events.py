@@ -1,14 +1,15 @@
-"""`engine events tail`: prints a JSON line for each event until Ctrl-C.
+"""`engine events tail` and `engine events pipe`: a JSON line for each event until Ctrl-C.
 
-It begins with new events unless `--after` says otherwise. It is a client of the API like any other, and reconnects
-without a gap when it loses the connection.
+Both begin with new events unless `--after` says otherwise. They are clients of the API like any other, and reconnect
+without a gap when they lose the connection. `pipe` is a named consumer (`events_pipe.py`).
 """
 
 from __future__ import annotations
 
+import abc
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,17 @@ Other users of the machine can see a token on the command line; they cannot see 
 """
 
 
+PIPE_EXAMPLES = """\
+examples:
+  engine events pipe kafka --after 0 | kafka-console-producer --bootstrap-server kafka:9092 --topic mailbox
+  engine events pipe vector | vector --config vector.toml    with a source of the type stdin
+  engine events pipe bounces --events messageBounce,messageFailed --cloudevents
+
+The position moves each time that lines have been written. What a program that ends had read but not dealt with is not
+printed again by itself: engine events pipe NAME goes on behind it.
+"""
+
+
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add: Add) -> None:
     """Add the commands."""
     events = group(commands, "events", "follow the events")
@@ -48,6 +60,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
         "--after", metavar="N", type=_seq, help="events numbered above N, 0 for all that are kept (default: new events)"
     )
     command.add_argument("--account", metavar="A", help="only events of this account")
+    add_options(command)
+    command = add(events, "pipe", "print events as JSON lines, as a named consumer", _pipe, PIPE_EXAMPLES)
+    command.add_argument("consumer", metavar="NAME", help="the consumer, whose position the engine keeps")
+    command.add_argument(
+        "--after", metavar="N", type=_seq, help="where a new consumer begins: above N, 0 for all (default: new events)"
+    )
+    command.add_argument("--account", metavar="A", help="only events of this account")
+    command.add_argument("--events", metavar="E", help="only events with these names, separated by commas")
+    command.add_argument("--cloudevents", action="store_true", help="each in a CloudEvents 1.0 envelope")
     add_options(command)
 
 
@@ -58,35 +79,51 @@ def _seq(text: str) -> int:
 
 
 def _tail(options: argparse.Namespace) -> int:
-    import signal
-
-    import trio
-
     client = Client(options)
     url = stream_url(client.url or "http://localhost")
     after = options.after
     if after is None:
         after = client.ask("GET", "/v1/events?limit=1")["last"]
 
+    return _until_interrupted(
+        lambda: tail(url, client.token, after, options.account, _print_line, folder=client.folder, trust=client.trust)
+    )
+
+
+def _pipe(options: argparse.Namespace) -> int:
+    from engine.commands.events_pipe import Pipe
+
+    client = Client(options)
+    asked = {"consumer": options.consumer, "after": options.after, "account": options.account, "events": options.events}
+    query = {name: str(value) for name, value in asked.items() if value is not None}
+    stream = Pipe(
+        stream_url(client.url or "http://localhost"),
+        client.token,
+        query,
+        client.folder,
+        client.trust,
+        cloudevents=options.cloudevents,
+    )
+    return _until_interrupted(lambda: follow(stream))
+
+
+def _until_interrupted(follow: Callable[[], Awaitable[int]]) -> int:
+    """Run until it ends, which gives the exit code, or until Ctrl-C."""
+    import signal
+
+    import trio
+
     async def until_interrupted() -> int:
         code = 0
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
 
-                async def follow() -> None:
+                async def run() -> None:
                     nonlocal code
-                    code = await tail(
-                        url,
-                        client.token,
-                        after,
-                        options.account,
-                        _print_line,
-                        folder=client.folder,
-                        trust=client.trust,
-                    )
+                    code = await follow()
                     nursery.cancel_scope.cancel()
 
-                nursery.start_soon(follow)
+                nursery.start_soon(run)
                 async for _ in signals:
                     nursery.cancel_scope.cancel()
         return code
@@ -127,10 +164,13 @@ async def tail(
     count for `wss:`, the system's authorities if None. Returns 1 when the engine
     refuses us for good (token, parameters), else runs until cancelled. `waits` are seconds.
     """
+    return await follow(_Tail(url, token, after, account, emit, folder, trust), waits)
+
+
+async def follow(stream: Stream, waits: Sequence[float] = TAIL_WAITS) -> int:
+    """Follow a stream and reconnect. Returns and ends as `tail` does."""
     import trio
 
-    stream = _Tail(url, token, after, account, emit, folder, trust)
-    place = url if folder is None else f"the engine on {folder}"
     while True:
         reason, for_good = _reason(await stream.until_lost())
         if for_good:
@@ -138,31 +178,32 @@ async def tail(
             return 1
         wait = waits[min(stream.failures, len(waits) - 1)]
         stream.failures += 1
-        complain(f"{place}: {reason}; trying again in {wait:g} s")
+        complain(f"{stream.place}: {reason}; trying again in {wait:g} s")
         await trio.sleep(wait)
 
 
-class _Tail:
-    """Where a tail stands: the last event it has handed over, and the connections in a row that brought none."""
+class Stream(abc.ABC):
+    """A stream of events over a websocket. `failures`: the connections in a row that brought no event."""
 
-    def __init__(
-        self,
-        url: str,
-        token: str | None,
-        after: int,
-        account: str | None,
-        emit: Callable[[str], None],
-        folder: Path | None,
-        trust: ssl.SSLContext | None,
-    ) -> None:
+    def __init__(self, url: str, token: str | None, folder: Path | None, trust: ssl.SSLContext | None) -> None:
         self._url = url
         self._token = token
-        self._after = after
-        self._account = account
-        self._emit = emit
         self._folder = folder
         self._trust = trust
         self.failures = 0
+
+    @property
+    def place(self) -> str:
+        """The engine, in words."""
+        return self._url if self._folder is None else f"the engine on {self._folder}"
+
+    @abc.abstractmethod
+    def query(self) -> dict[str, str]:
+        """What to ask for on the next connection."""
+
+    @abc.abstractmethod
+    async def read(self, socket: trio_websocket.WebSocketConnection) -> None:
+        """Read events until the connection is lost, which raises."""
 
     async def until_lost(self) -> Exception | None:
         """Connect and follow until the connection is lost; why it was."""
@@ -179,7 +220,7 @@ class _Tail:
         lost: Exception | None = None
         try:
             async with stream, trio.open_nursery() as nursery:
-                await self._follow(await self._handshake(nursery, stream))
+                await self.read(await self._handshake(nursery, stream))
         except* (
             trio_websocket.HandshakeError,
             trio_websocket.ConnectionClosed,
@@ -199,7 +240,7 @@ class _Tail:
         import trio_websocket
 
         parts = urlsplit(self._url)
-        query = urlencode({"after": self._after} | ({"account": self._account} if self._account else {}))
+        query = urlencode(self.query())
         fields = [] if self._token is None else [(b"Authorization", f"Bearer {self._token}".encode())]
         with trio.fail_after(TAIL_CONNECT):
             return await trio_websocket.wrap_client_stream(
@@ -212,28 +253,62 @@ class _Tail:
                 max_message_size=TAIL_LARGEST_EVENT,
             )
 
-    async def _follow(self, socket: trio_websocket.WebSocketConnection) -> None:
+
+async def next_frame(socket: trio_websocket.WebSocketConnection) -> str:
+    """The next frame; a quiet server is pinged. Raises what the connection raises, and `trio.TooSlowError`."""
+    import trio
+
+    while True:
+        frame = None
+        with trio.move_on_after(TAIL_QUIET):
+            frame = await socket.get_message()
+        if frame is None:
+            with trio.fail_after(TAIL_QUIET):
+                await socket.ping()
+            continue
+        return frame.decode() if isinstance(frame, bytes) else frame
+
+
+class _Tail(Stream):
+    """Where a tail stands: the last event it has handed over."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        after: int,
+        account: str | None,
+        emit: Callable[[str], None],
+        folder: Path | None,
+        trust: ssl.SSLContext | None,
+    ) -> None:
+        super().__init__(url, token, folder, trust)
+        self._after = after
+        self._account = account
+        self._emit = emit
+
+    def query(self) -> dict[str, str]:
+        return {"after": str(self._after)} | ({"account": self._account} if self._account else {})
+
+    async def read(self, socket: trio_websocket.WebSocketConnection) -> None:
         import msgspec
-        import trio
 
         if self.failures:
             complain(f"connected again, continuing after event {self._after}")
         while True:
-            frame = None
-            with trio.move_on_after(TAIL_QUIET):
-                frame = await socket.get_message()
-            if frame is None:
-                with trio.fail_after(TAIL_QUIET):
-                    await socket.ping()
-                continue
-            text = frame.decode() if isinstance(frame, bytes) else frame
+            text = await next_frame(socket)
             event = msgspec.json.decode(text, type=dict)
             if "event" in event:
                 self._emit(text)
                 self._after = event["seq"]
                 self.failures = 0
             elif event.get("stream") == "gap":
-                complain(f"events before {event['first']} are no longer kept")
+                complain_of_gap(event["first"])
+
+
+def complain_of_gap(first: int) -> None:
+    """Say that events were removed before they could be read."""
+    complain(f"events before {first} are no longer kept")
 
 
 async def _dial_control(folder: Path) -> trio.SocketStream:

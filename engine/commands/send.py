@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from engine.commands.client import Client, add_options
 from engine.commands.common import Add
-from engine.commands.terminal import complain, details, progress, put_json, say
+from engine.commands.terminal import complain, details, progress, put_json, say, table
 from engine.errors import ConfigError
 
 WAIT = 60.0
@@ -24,9 +24,12 @@ examples:
   engine send example --to friend@example.net --subject Hello --text "Hello!"
   engine send example --to "A Friend <friend@example.net>" --subject Report --attach report.pdf < letter.txt
   engine send example --to friend@example.net --html letter.html --wait
+  engine send example --to friend@example.net --html letter.html --dry-run
 
 Without --text and --html, the text is read from standard input. --wait ends when the message is sent or has failed,
-with exit code 0 or 1. If that takes longer, the engine keeps trying, and "engine outbox show" shows more.
+with exit code 0 or 1. If that takes longer, the engine keeps trying, and "engine outbox show" shows more. --dry-run
+sends nothing; it shows what mail servers and mail programs will hold against the message, and ends with 1 if it would
+be refused.
 """
 
 
@@ -45,6 +48,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     command.add_argument("--attach", metavar="FILE", type=Path, action="append", default=[], help="repeatable")
     command.add_argument("--at", metavar="TIME", help="earliest time, such as 2026-11-27T18:00:00Z (default: now)")
     command.add_argument("--key", metavar="K", help="Idempotency-Key: with the same key, the message is sent only once")
+    command.add_argument("--check", action="store_true", help="check the message, and send it whatever is found")
+    command.add_argument("--dry-run", action="store_true", help="check the message, and send nothing")
     command.add_argument(
         "--wait",
         metavar="SECONDS",
@@ -70,7 +75,15 @@ def _send(options: argparse.Namespace) -> int:
     headers = {"Idempotency-Key": options.key} if options.key else {}
     message = _message(options)
     with progress("submitting"):
-        answer = client.ask("POST", f"/v1/account/{quote(options.account, safe='')}/submit", message, headers)
+        path = f"/v1/account/{quote(options.account, safe='')}/submit"
+        answer = client.ask("POST", f"{path}?check=1" if options.check else path, message, headers)
+    if options.dry_run:
+        return _rehearsed(answer, as_json=options.json)
+    if options.check and not options.json:
+        _show_checks(answer)
+    if "queueId" not in answer:
+        put_json(answer) if options.json else complain(f"nothing was queued: {answer['skipped']['reason']}")
+        return 1
     if options.wait is None:
         if options.json:
             put_json(answer)
@@ -88,6 +101,26 @@ def _send(options: argparse.Namespace) -> int:
             f"{entry['queueId']}"
         )
     return 0 if entry["state"] == "sent" else 1
+
+
+def _rehearsed(answer: dict[str, Any], *, as_json: bool) -> int:
+    """Show what became of a dry run; the exit code."""
+    if as_json:
+        put_json(answer)
+    elif "skipped" in answer:
+        complain(f"nothing would be sent: {answer['skipped']['reason']}")
+    else:
+        _show_checks(answer)
+    is_wrong = any(each["severity"] == "error" for each in answer.get("checks", ()))
+    return 1 if is_wrong or "skipped" in answer else 0
+
+
+def _show_checks(answer: dict[str, Any]) -> None:
+    rows = [(each["severity"], each["code"], each["message"]) for each in answer.get("checks", ())]
+    if rows:
+        table([("severity", "check", "what"), *rows])
+    else:
+        say("nothing was found that speaks against the message")
 
 
 def show(entry: dict[str, Any]) -> None:
@@ -143,6 +176,8 @@ def _message(options: argparse.Namespace) -> dict[str, Any]:
     for name, value in (("subject", options.subject), ("sendAt", options.at)):
         if value is not None:
             message[name] = value
+    if options.dry_run:
+        message["dryRun"] = True
     if options.html is not None:
         message["html"] = _read(options.html).decode(errors="replace")
     if options.text is not None:

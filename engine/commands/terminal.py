@@ -22,7 +22,7 @@ _BOLD, _RED, _GREEN, _YELLOW = "1", "31", "32", "33"
 _COLOURS = {
     **dict.fromkeys(("ok", "connected", "sent", "active", "accepted"), _GREEN),
     **dict.fromkeys(("BAD", "authenticationError", "connectError", "failed", "failing", "disabled"), _RED),
-    **dict.fromkeys(("disconnected", "unset", "bounced", "expired", "warning"), _RED),
+    **dict.fromkeys(("disconnected", "unset", "bounced", "expired", "warning", "error"), _RED),
     **dict.fromkeys(("held", "in_doubt", "deferred", "connecting", "syncing", "init", "paused"), _YELLOW),
 }
 

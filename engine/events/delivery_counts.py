@@ -34,6 +34,8 @@ SENT, FAILED, BOUNCED = "sent/", "failed/", "bounced/"
 """Beginnings: of `sent/3` (the class of its time), `failed/hard/user_unknown`, `bounced/soft/mailbox_full`."""
 NO_REPLY = "no_reply"
 """The category of what was given up without any server's word."""
+NOT_SENT = "Not sent:"
+"""Begins what is said of recipients who were left out, and are not counted."""
 CATEGORIZED = 100
 """Failed recipients of one judgement whose replies are read; the others count like the last of these."""
 _LONGEST_DOMAIN = 253
@@ -100,7 +102,7 @@ class DeliveryCounts:
         for each in recipients:
             if each.state is State.SENT:
                 counts[domain_of(each.address), sent] += 1
-            elif each.state is State.FAILED:
+            elif each.state is State.FAILED and not (each.response or "").startswith(NOT_SENT):
                 failed += 1
                 why = _why(each) if failed <= CATEGORIZED else why
                 counts[domain_of(each.address), FAILED + why] += 1

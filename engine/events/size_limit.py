@@ -34,15 +34,15 @@ _DIGITS = frozenset("0123456789")
 _Groups = dict[int, list[dict[str, Any]]]
 
 
-def fit(event: dict[str, Any], body: bytes) -> bytes:
-    """Encode `event`, whose JSON is `body`, in at most `MOST` octets."""
-    if len(body) <= MOST:
+def fit(event: dict[str, Any], body: bytes, most: int = MOST) -> bytes:
+    """Encode `event`, whose JSON is `body`, in at most `most` octets; below some KiB its members may need more."""
+    if len(body) <= most:
         return body
     data = event["data"]
     groups: _Groups = {}
     for members, characters in _STEPS:
         body = _encoded(event, _cut(data, members, characters, groups))
-        if len(body) <= MOST:
+        if len(body) <= most:
             return body
     kept = {name: data[name] for name in _FOUND_BY & data.keys() if isinstance(data[name], str | int)}
     return _encoded(event, _cut(kept, *_STEPS[-1], groups))

@@ -178,6 +178,7 @@ class RunningGateway:
             access.dial(sandbox=None, restricted=False, route=route),
             self._dispatch.ehlo_name or domain or "localhost",
             route=route,
+            sizes=access.sizes,
         )
         others: dict[Route, OutgoingServer] = {}
 

@@ -52,6 +52,8 @@ class ImapChanger(ImapReader):
 
     async def store(self, uids: Collection[int], flags: Sequence[str], how: str = "+") -> None:
         """Add (`+`), remove (`-`) or set (empty `how`) flags."""
+        if not all(commands.is_system_flag(each) for each in flags):
+            await self.look()
         await self._of_all(uids, lambda spans: commands.uid_store(written(spans), how, flags))
 
     async def store_labels(self, uids: Collection[int], labels: Sequence[str], how: str = "+") -> None:
@@ -62,6 +64,7 @@ class ImapChanger(ImapReader):
 
     async def copy(self, uids: Collection[int], path: str) -> Copied:
         """Copy messages into another mailbox."""
+        await self.look()
         name, utf8 = self._wire_name(path), self._protocol.utf8
         done = await self._of_all(uids, lambda spans: commands.uid_copy(written(spans), name, utf8=utf8))
         return _copied(done, len(uids))

@@ -161,6 +161,15 @@ class ImapConnection(Dialogue):
         """Ask the server for news, which goes into `pending`. Raises `CommandRefused`, `NetworkError`."""
         await self._require(commands.noop())
 
+    async def look(self) -> None:
+        """`noop`, if the session may not know the present flags.
+
+        RFC 3501 lets a session show flags as they were when it last looked for news, and Courier's sessions put their
+        keywords over those that another has set meanwhile. With CONDSTORE (RFC 7162), a server knows what is new.
+        """
+        if "CONDSTORE" not in self.capabilities:
+            await self.noop()
+
     async def idle(self, wake: Wake, limit: float, heartbeat: float = math.inf) -> list[Untagged]:
         """Wait until the server has news of the selected mailbox, `wake` is set, or `limit` seconds have passed.
 

@@ -194,10 +194,10 @@ class ImapSession(ImapChanger):
     async def enter(self, path: str, *, read_only: bool = True, uid_validity: int | None = None) -> Selected:
         """Make sure that a mailbox is selected; avoid SELECT if it already is.
 
-        1. If `uid_validity` is given and the selected mailbox has it, nothing is sent. That is safe for messages
-           identified by UID: while UIDVALIDITY is the same, a UID means the same message, wherever the mailbox is now.
-           The counts may be out of date; if a message seems to be missing, look again after `enter` without
-           `uid_validity`.
+        1. If `uid_validity` is given and the selected mailbox has it, the session only looks for news (`look`). That
+           is safe for messages identified by UID: while UIDVALIDITY is the same, a UID means the same message, wherever
+           the mailbox is now. The counts may be out of date; if a message seems to be missing, look again after `enter`
+           without `uid_validity`.
         2. If the path was selected at most ten seconds ago, NOOP and STATUS are sent, which cost the server far less
            than opening a large mailbox again. STATUS must show the same UIDVALIDITY and number of messages, since
            another client may have put a different mailbox at this path. After ten seconds STATUS is not trusted:
@@ -210,7 +210,9 @@ class ImapSession(ImapChanger):
         if self.selected != path or held is None or held.uid_validity is None or (held.read_only and not read_only):
             return await self.select(path, read_only=read_only)
         if uid_validity is not None and held.uid_validity == uid_validity:
-            return held
+            await self.look()
+            self.selection = msgspec.structs.replace(held.after(self.take_pending()), same_messages=True)
+            return self.selection
         if uid_validity is not None or trio.current_time() - self.selected_at > HELD_SECONDS:
             return await self.select(path, read_only=read_only)
         confirmed, _ = await self._confirmed(path, held)

@@ -15,6 +15,8 @@ from engine.mail.bounce_phrases import PHRASES
 
 _OF_THE_ADDRESS = frozenset({"user_unknown", "invalid_address", "mailbox_disabled"})
 _PASSES = frozenset({"mailbox_full", "greylisting", "rate_limited"})
+ABOUT_THE_ADDRESS = _OF_THE_ADDRESS | {"policy_blocked", "unknown"}
+"""Categories of what may be said of an address for good; the others are about the message, the sender or a server."""
 ACTIONS = {
     "user_unknown": "remove",
     "invalid_address": "remove",

@@ -19,6 +19,8 @@ _MARKUP = re.compile(r"""<(?:(/?)([A-Za-z][^\s/>]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"
 # Python refuses to parse an integer of thousands of digits; no character reference needs more than seven.
 _ENDLESS_NUMBER = re.compile(r"&#[0-9]{8,}+;?")
 _REFERENCE = re.compile(r"&(?:#(?:[0-9]++|[xX][0-9A-Fa-f]++);?|([A-Za-z][A-Za-z0-9]*+);?)")
+# One attribute: its name, then perhaps a value in double quotes, in single quotes, or bare.
+_ATTRIBUTE = re.compile(r"""([^\s"'>/=]++)(?:\s*+=\s*+(?:"([^"]*+)"?+|'([^']*+)'?+|([^\s"'>][^\s>]*+)))?+""")
 _REFERENCES = {f"&{name}": text for name, text in html5.items()}
 _RAW = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "title", "iframe", "noembed")}
 """Elements whose content is not shown as text."""
@@ -48,6 +50,14 @@ def pieces(source: str) -> Iterator[str | Tag]:
 def tags(source: str) -> Iterator[tuple[int, int, Tag]]:
     """The tags, each with the places where it begins and ends."""
     return ((start, end, tag) for start, end, tag in _markup(source) if tag is not None)
+
+
+def attributes(raw: str) -> dict[str, str]:
+    """The attributes in the raw text of a tag: the names in lower case, of which the first counts, and their values."""
+    found: dict[str, str] = {}
+    for match in _ATTRIBUTE.finditer(raw):
+        found.setdefault(match[1].lower(), attribute_characters(match[2] or match[3] or match[4] or ""))
+    return found
 
 
 def _markup(source: str) -> Iterator[tuple[int, int, Tag | None]]:

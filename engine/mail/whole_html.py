@@ -46,7 +46,7 @@ def is_signed(message: Composed) -> bool:
 
 def may_have_html(message: Composed) -> bool:
     """Whether `with_html` has to read the body, as far as the header tells."""
-    kind, _ = _read(next((value for name, value in raw_fields(message.header) if name == "content-type"), b""))
+    kind, _ = structured(next((value for name, value in raw_fields(message.header) if name == "content-type"), b""))
     return (kind == "text/html" or kind.startswith("multipart/")) and kind not in _PROTECTED and not is_signed(message)
 
 
@@ -69,16 +69,16 @@ def _changed(entity: _Entity, change: Change, depth: int) -> _Entity | None:
     found: dict[str, bytes] = {}
     for name, value in raw_fields(entity.header):
         found.setdefault(name, value)
-    kind, parameters = _read(found.get("content-type", b""))
+    kind, parameters = structured(found.get("content-type", b""))
     if kind.startswith("multipart/"):
         boundary = parameters.get("boundary")
         if kind in _PROTECTED or not boundary or not depth:
             return None
         body = _with_parts(entity.body, boundary, change, depth - 1)
         return None if body is None else entity._replace(body=body)
-    if kind != "text/html" or _read(found.get("content-disposition", b""))[0] == "attachment":
+    if kind != "text/html" or structured(found.get("content-disposition", b""))[0] == "attachment":
         return None
-    encoding = _read(found.get("content-transfer-encoding", b""))[0]
+    encoding = structured(found.get("content-transfer-encoding", b""))[0]
     return _with_text(entity, encoding, parameters.get("charset", b"").decode("ascii", "replace"), change)
 
 
@@ -135,7 +135,7 @@ def _with_text(entity: _Entity, encoding: str, charset: str, change: Change) -> 
     return _Entity(b"".join([*kept, field]), quoted_printable(data))
 
 
-def _read(value: bytes) -> tuple[str, dict[str, bytes]]:
+def structured(value: bytes) -> tuple[str, dict[str, bytes]]:
     """A structured value in lower case, and its parameters, of which the first of a name counts."""
     value = _BREAK.sub(b" ", value)
     parameters: dict[str, bytes] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import trio
@@ -32,6 +32,8 @@ from engine.msa.door import Door
 from engine.oauth.token_requests import RefreshCounts
 from engine.queue.accept import Intake
 from engine.queue.attempt import Attempts
+from engine.sinks.service import Sinks
+from engine.sinks.sink import Sink
 from engine.smtp.verdict import Kind
 from engine.store import figures
 from engine.store.figures import Figures
@@ -59,6 +61,7 @@ class Sources(NamedTuple):
     registry: Registry
     journal: Journal
     webhooks: EndpointRegistry
+    sinks: Sinks
     intake: Intake
     attempts: Attempts
     refreshes: RefreshCounts
@@ -147,6 +150,11 @@ class Metrics:
                 ("notify", "failed"): posts.failed.total(),
             },
         )
+        fared = at.journal.deliveries
+        for name, counts in (("account", fared.accounts), ("domain", fared.domains)):
+            families.add(f"mailbox_engine_{name}_recipients_total", counts.outcomes)
+            seconds = [((label,), histogram) for label, histogram in counts.seconds.items()]
+            families.histogram(f"mailbox_engine_{name}_accept_seconds", seconds)
         waiting, delayed = at.webhooks.jobs()
         sizes = {
             ("notify", "active"): 0,
@@ -177,6 +185,7 @@ class Metrics:
         families.histogram("webhook_req", [((), posts.milliseconds)])
         families.add("mailbox_engine_last_event", last)
         _add_lags(families, "webhook", at.webhooks.positions(), last)
+        _add_sinks(families, at.sinks.every())
         if stored is not None:
             read = ((each.name if not each.owner else None, each.seq) for each in stored.consumers)
             _add_lags(families, "consumer", read, last)
@@ -212,6 +221,16 @@ def _add_stored(families: Families, stored: Figures, now: float) -> None:
         "mailbox_engine_store_bytes", {("journal",): stored.journal, ("log",): stored.log, ("spool",): stored.spool}
     )
     families.add("mailbox_engine_disk_free_bytes", stored.free)
+
+
+def _add_sinks(families: Families, sinks: Sequence[Sink]) -> None:
+    at = [((each.name,), each) for each in sinks]
+    families.add("mailbox_engine_sink_up", {name: each.state.connected for name, each in at})
+    families.add("mailbox_engine_sink_lag_events", {name: each.lag for name, each in at})
+    families.add("mailbox_engine_sink_lag_seconds", {name: each.behind for name, each in at})
+    families.add("mailbox_engine_sink_published_total", {name: each.state.published for name, each in at})
+    families.add("mailbox_engine_sink_failures_total", {name: each.state.failures for name, each in at})
+    families.add("mailbox_engine_sink_missed_events_total", {name: each.state.missed for name, each in at})
 
 
 def _add_lags(families: Families, who: str, positions: Iterable[tuple[str | None, int]], last: int) -> None:

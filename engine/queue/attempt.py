@@ -362,6 +362,7 @@ class Attempts:
             messages.undo_attempt(tx, number, message.state, None, message.interruptions)
             if reasons:
                 judgement = judgements.left_out(message, recipients, reasons, now, evidence=evidence)
+                self._recorder.note_left_out(tx, message, judgement)
             else:
                 # Only doubts are left, and no evidence cleared them up in time.
                 judgement = judgements.given_up(message, recipients, judgements.UNKNOWN)

@@ -226,7 +226,7 @@ class Lane:
             return self._next_by_own_way()
         entry = self._agenda.take()
         if entry is not None and not self._has_room(entry[0]):
-            self._agenda.add(*entry, self._id.account)
+            self._agenda.put_back()
             return None
         return entry
 

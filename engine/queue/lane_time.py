@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import trio
 
-from engine.queue.lane_backoff import LaneBackoff
+from engine.queue.lane_backoff import BackoffReason, LaneBackoff
 from engine.queue.quota import SendingQuota
 from engine.queue.rate_limit import SendingRate
 from engine.queue.schedule import Agenda
@@ -57,6 +57,11 @@ class LaneTime:
         if self._quota is not None:
             waits.append(self._quota.ready_at(now) - now)
         return max(waits)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the lane waits because its server cannot be reached."""
+        return self._backoff.reason is BackoffReason.CONNECTION
 
     def pass_time(self, seconds: float) -> None:
         """Let so many seconds count as passed; the caller moves the times of the journal and of the agenda."""

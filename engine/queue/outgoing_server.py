@@ -12,6 +12,7 @@ from engine.model.message import Message
 from engine.oauth.errors import TokenError
 from engine.proxies.route import DIRECT, Route
 from engine.silent_hosts import Via
+from engine.smtp.offered_sizes import OfferedSizes
 from engine.smtp.session import SmtpEndpoint, SmtpSession, Timeouts
 from engine.smtp.verdict import Verdict
 from engine.transcript import Trace
@@ -43,7 +44,7 @@ class OutgoingServer(msgspec.Struct, frozen=True):
     and how much in all (`rate_limit`, `quota`).
 
     `route` is the one `dial` takes; `by` returns this server for a message with its own proxy or local address.
-    `tokens` logs in; None: with what the endpoint holds.
+    `tokens` logs in; None: with what the endpoint holds. `sizes` remembers what the server offers.
     """
 
     endpoint: SmtpEndpoint
@@ -54,6 +55,7 @@ class OutgoingServer(msgspec.Struct, frozen=True):
     route: Route = DIRECT
     by: Callable[[Message], OutgoingServer] | None = None
     tokens: TokenLogins | None = None
+    sizes: OfferedSizes | None = None
 
     async def connect(self, timeouts: Timeouts, nonce: str, trace: Trace | None = None) -> SmtpSession:
         """A session that is ready to send. Raises `DeliveryError`. Cancelled: nothing stays open."""
@@ -63,7 +65,10 @@ class OutgoingServer(msgspec.Struct, frozen=True):
                 endpoint, dial=self.dial, ehlo_name=self.ehlo_name, timeouts=timeouts, trace=trace, nonce=nonce
             )
 
-        return await at(self.endpoint) if self.tokens is None else await self.tokens.log_in(self.endpoint, at)
+        session = await (at(self.endpoint) if self.tokens is None else self.tokens.log_in(self.endpoint, at))
+        if self.sizes is not None:
+            self.sizes.note(self.endpoint.host, self.endpoint.port, session.capabilities)
+        return session
 
     @property
     def via(self) -> Via:

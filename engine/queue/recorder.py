@@ -70,6 +70,7 @@ class Recorder:
             next_at=judgement.next_at,
             doubt_since=judgement.doubt_since,
             ended=now if judgement.ended else None,
+            error=judgement.error,
         )
         self._write(tx, message, judgement)
         self._follow(tx, message, judgement, now)
@@ -81,8 +82,16 @@ class Recorder:
 
     def left_out(self, tx: Tx, message: Message, judgement: Judgement) -> list[Recipient]:
         """Write who is left out of an attempt that begins; return all recipients with their new states."""
+        self.note_left_out(tx, message, judgement)
         self._write(tx, message, judgement)
         return messages.recipients(tx, message.id)
+
+    def note_left_out(self, tx: Tx, message: Message, judgement: Judgement) -> None:
+        """Note in the timeline to whom the message is not sent after all: an event follows only once it ends."""
+        for each in judgement.recipients:
+            timeline.note(
+                tx, About(message.id, each.address, {"response": each.response}), "notSent", self._journal.now()
+            )
 
     def drop(self, tx: Tx, message: int) -> None:
         """Drop the body of a message that has ended and owes no Sent copy."""

@@ -12,7 +12,8 @@ delays them.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Set
+from collections.abc import Callable, Set
+from functools import partial
 
 import trio
 
@@ -31,6 +32,7 @@ class Agenda:
         """(due, message, account): by the wall clock."""
         self._changed = trio.Event()
         self._offset = 0.0
+        self._put_back: Callable[[], None] = self.poke
 
     def __len__(self) -> int:
         return len(self._after) + len(self._at)
@@ -71,14 +73,20 @@ class Agenda:
         entry = self._pop()
         return None if entry is None else entry[:2]
 
+    def put_back(self) -> None:
+        """Undo the latest `take` that returned a message, which stays due whatever the clock has been set to."""
+        self._put_back()
+
     def _pop(self) -> tuple[int, float, str] | None:
         after = self._after[0] if self._after and self._after[0][0] <= self._world.elapsed() else None
         at = self._at[0] if self._at and self._at[0][0] <= self._world.now() else None
         if at is not None and (after is None or at[0] < after[1]):
             heapq.heappop(self._at)
+            self._put_back = partial(heapq.heappush, self._at, at)
             return at[1], at[0], at[2]
         if after is not None:
             heapq.heappop(self._after)
+            self._put_back = partial(heapq.heappush, self._after, after)
             return after[2], after[1], after[3]
         return None
 

@@ -63,6 +63,9 @@ class Faults:
     """LIST answers OK without a single folder."""
     imap_silent_about: set[int] = field(default_factory=set)
     """UIDs that FETCH omits although they exist, as a server does whose index is ahead of its store."""
+    imap_remembers_flags: bool = False
+    """A session shows flags, and changes keywords, as they were at its last SELECT, NOOP, CHECK or IDLE, as Courier
+    does."""
     imap_garbles: set[int] = field(default_factory=set)
     """UIDs whose ENVELOPE or BODYSTRUCTURE is sent in an invalid form."""
     imap_script: Callable[[str, str, bytes], bytes | None] | None = None

@@ -26,6 +26,8 @@ def _select(state: ImapState, given: list[Token], *, read_only: bool) -> str:
     known = _position(state, options[0] if options else [])
     modseqs = state.knows_modseqs()
     view = View(folder, read_only, modseqs=modseqs, vanished="QRESYNC" in state.enabled)
+    if state.faults.imap_remembers_flags:
+        view.remember()
     state.select(view)
     state.say(view.flags_line())
     state.say(view.permanent_flags_line())
@@ -113,7 +115,7 @@ def _fetch(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
         if FLAGS in asked:
             view.told(message)
         garbled = message.uid in state.faults.imap_garbles and any(item.label in _DESCRIBING for item in asked)
-        shown = b"(ENVELOPE ((((" if garbled else fetch(message, asked)
+        shown = b"(ENVELOPE ((((" if garbled else fetch(view.shown(message), asked)
         state.out.append(b"* %d FETCH " % number + shown + b"\r\n")
     return "Fetch completed."
 
@@ -135,7 +137,8 @@ def _changed_since(state: ImapState, modifiers: list[Token]) -> int | None:
 def _store(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
     numbers, action, *listed = arguments(given, 3, 100)
     how, _, silent = text(action).upper().partition(".")
-    if how not in ("FLAGS", "+FLAGS", "-FLAGS") or silent not in ("", "SILENT"):
+    operator = how.removesuffix("FLAGS")
+    if operator == how or operator not in ("", "+", "-") or silent not in ("", "SILENT"):
         raise Syntax("Invalid store arguments")
     flags = read_flags(listed[0] if len(listed) == 1 else listed)
     view = state.selected
@@ -143,9 +146,7 @@ def _store(state: ImapState, given: list[Token], *, by_uid: bool) -> str:
     if view.read_only:
         return "Store ignored with read-only mailbox."
     for number, message in messages:
-        changed = {"FLAGS": flags, "+FLAGS": message.flags | flags, "-FLAGS": message.flags - flags}[how]
-        view.folder.set_flags(message, changed)
-        view.told(message)
+        view.store(message, operator, flags)
         if not silent:
             state.say(view.flags_of(number, message, with_uid=by_uid))
         elif view.modseqs:
@@ -214,7 +215,8 @@ def _copied(state: ImapState, given: list[Token], by_uid: bool) -> tuple[list[Sa
     messages = [message for _, message in state.selected.select(SequenceSet(text(numbers)), by_uid=by_uid)]
     target = state.find(text(name), "TRYCREATE")
     for message in messages:
-        state.post.file(state.account, target, message.raw, message.date, message.flags)
+        flags = state.selected.shown(message).flags
+        state.post.file(state.account, target, message.raw, message.date, flags)
     return messages, target
 
 

@@ -45,6 +45,8 @@ WRITE_SIZE: Final = 65_536
 _START = re.compile(rb"([^ (){%*\"\\+\x00-\x1f\x7f-\xff]+)(?: (UID )?([A-Z]+))?(?: |$)", re.IGNORECASE)
 _KEEP_NUMBERS = ("FETCH", "STORE", "SEARCH")
 """Commands during which sequence numbers must not change (RFC 3501 section 7.4.1)."""
+_LOOKS = ("NOOP", "CHECK", "IDLE")
+"""Commands for which a session looks for changes that it does not see otherwise (`Faults.imap_remembers_flags`)."""
 _NEEDS = {
     "COMPRESS": "COMPRESS=DEFLATE",
     "ENABLE": "ENABLE",
@@ -292,8 +294,12 @@ class ImapServerConnection:
         if view.stale:
             self._state.say("BYE IMAP session state is inconsistent, please relogin.")
             await self._close()
+        if self._faults.imap_remembers_flags and name not in _LOOKS:
+            return
         for response in view.updates(expunges=name not in _KEEP_NUMBERS, with_uid=name.startswith("UID ")):
             self._state.say(response)
+        if self._faults.imap_remembers_flags:
+            view.remember()
 
     async def _ask_leave(self, literal: ReceivedLiteral) -> None:
         """Let the client send its literal, or answer the command here and now."""

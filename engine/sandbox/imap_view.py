@@ -2,13 +2,15 @@
 
 Pure. The `SandboxFolder` may change at any time; `updates` returns the untagged responses that bring the client up to
 date (RFC 3501 section 7.4.1 says when EXPUNGE may be among them). If a folder is renumbered, `stale` is true, and the
-server hangs up.
+server hangs up. `flags` may be out of date if the server remembers them (`Faults.imap_remembers_flags`).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+
+import msgspec
 
 from engine.sandbox.accounts import SandboxFolder, SandboxMessage
 from engine.sandbox.imap_input import SequenceSet, Syntax, written_set
@@ -32,6 +34,7 @@ class View:
         self._removals = folder.removals
         self._keywords = len(folder.keywords)
         self._told: set[int] = set()
+        self._remembered: dict[int, frozenset[str]] = {}
 
     @property
     def stale(self) -> bool:
@@ -65,7 +68,28 @@ class View:
 
     def told(self, message: SandboxMessage) -> None:
         """Note that the client has this message's current flags, so `updates` need not repeat them."""
-        self._told.add(message.uid)
+        if not self._remembered:
+            self._told.add(message.uid)
+
+    def remember(self) -> None:
+        """Show the flags from now on as they are now."""
+        self._remembered = {message.uid: message.flags for message in self.folder.messages}
+
+    def shown(self, message: SandboxMessage) -> SandboxMessage:
+        """The message as the client may see it."""
+        flags = self._remembered.get(message.uid, message.flags)
+        return message if flags == message.flags else msgspec.structs.replace(message, flags=flags)
+
+    def store(self, message: SandboxMessage, how: str, flags: frozenset[str]) -> None:
+        """Add, remove or set flags; `how` is STORE's operator. Remembered keywords replace those there are."""
+        before = message.flags
+        if message.uid in self._remembered:
+            before = (before & {*SYSTEM_FLAGS}) | self._remembered[message.uid].difference(SYSTEM_FLAGS)
+        changed = {"": flags, "+": before | flags, "-": before - flags}[how]
+        self.folder.set_flags(message, changed)
+        if self._remembered:
+            self._remembered[message.uid] = changed
+        self.told(message)
 
     def updates(self, *, expunges: bool, with_uid: bool = False) -> list[str]:
         """The changes the client does not know yet, as untagged responses without `*`; EXPUNGE only if `expunges`."""
@@ -102,7 +126,8 @@ class View:
     def _new_flags(self, with_uid: bool) -> list[str]:
         lines = []
         for number, message in self.all():
-            if message.change > self._changes and message.uid not in self._told:
+            shown = message.uid in self._told or self._remembered.get(message.uid) == message.flags
+            if message.change > self._changes and not shown:
                 lines.append(self.flags_of(number, message, with_uid=with_uid))
         return lines
 

@@ -25,7 +25,7 @@ _SAID = {
     ScriptedFault.CERTIFICATE: (
         NetworkKind.TLS,
         "DEPTH_ZERO_SELF_SIGNED_CERT",
-        "The certificate of {host}:{port} is not trusted: self-signed certificate",
+        "{host}:{port}: self-signed certificate",
     ),
 }
 

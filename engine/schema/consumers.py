@@ -15,8 +15,8 @@ ConsumerId = Annotated[
     Meta(
         min_length=1,
         max_length=100,
-        pattern="^[A-Za-z0-9._-]+$",
-        description="The consumer's name.",
+        pattern="^(sink:)?[A-Za-z0-9._-]+$",
+        description="The consumer's name; that of a sink is `sink:` and the name of the sink.",
         examples=["billing"],
     ),
 ]

@@ -10,6 +10,7 @@ from engine.schema.blocklists import Skipped
 from engine.schema.fields import Response, When
 from engine.schema.reference import ReferenceShown
 from engine.schema.submit_answers import Idempotency, Suppressed
+from engine.schema.submit_checks import SubmitCheck
 
 
 class MergeRecipient(Response, frozen=True, kw_only=True):
@@ -38,6 +39,10 @@ class MergeResult(Response, frozen=True, kw_only=True):
     reference: Annotated[
         ReferenceShown | UnsetType, Meta(description="What became of `reference`. Absent: there was none.")
     ] = UNSET
+    checks: Annotated[
+        tuple[SubmitCheck, ...] | UnsetType,
+        Meta(description="What is noticed about this message, but not about all of the merge. Absent: nothing is."),
+    ] = UNSET
     error: Annotated[str | UnsetType, Meta(description="Why there is no message.")] = UNSET
     code: Annotated[str | UnsetType, Meta(description="A short code for the error.", examples=["SubmitFail"])] = UNSET
     status_code: Annotated[
@@ -51,6 +56,13 @@ class MergeAccepted(Response, frozen=True, kw_only=True):
     mail_merge: Annotated[
         tuple[MergeResult, ...], Meta(description="What became of each entry, in the order of the request.")
     ]
+    checks: Annotated[
+        tuple[SubmitCheck, ...] | UnsetType,
+        Meta(
+            description="What is noticed about all messages of the merge, the most severe first. Absent: they were not "
+            "checked (the query's `check`), or there are none."
+        ),
+    ] = UNSET
     idempotency: Annotated[
         Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")
     ] = UNSET

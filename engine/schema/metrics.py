@@ -1,6 +1,7 @@
 """Every metric: its name, kind and labels, and what it means. The page about them is held against this.
 
-No label has an unbounded number of values: none is an account, an address or a path.
+No label has an unbounded number of values: none is an address or a path, and of accounts and domains of recipients only
+the first 20 have a value of their own.
 """
 
 from __future__ import annotations
@@ -115,6 +116,32 @@ OWN_METRICS = (
         ("verdict",),
         "Attempts to send a message, by what came of them: `accepted`, `later`, `rejected`, `login_refused`, `doubt`.",
     ),
+    Metric(
+        "mailbox_engine_account_recipients_total",
+        _COUNTER,
+        ("account", "outcome"),
+        "Recipients by what became of them, of the 20 busiest accounts and `other`: `sent`, `deferred`, `failed_hard`, "
+        "`failed_soft`, `bounced_hard`, `bounced_soft`, `complaint`, `reply`.",
+    ),
+    Metric(
+        "mailbox_engine_domain_recipients_total",
+        _COUNTER,
+        ("domain", "outcome"),
+        "The same by the domain of the recipients: the 20 busiest, and `other`.",
+    ),
+    Metric(
+        "mailbox_engine_account_accept_seconds",
+        _HISTOGRAM,
+        ("account",),
+        "Seconds from when a message was taken, or due by its `sendAt`, until the server accepted it, for each "
+        "recipient of these accounts.",
+    ),
+    Metric(
+        "mailbox_engine_domain_accept_seconds",
+        _HISTOGRAM,
+        ("domain",),
+        "The same by the domain of the recipients.",
+    ),
     Metric("mailbox_engine_last_event", _GAUGE, (), "The number of the last event."),
     Metric(
         "mailbox_engine_consumer_lag_events",
@@ -141,6 +168,37 @@ OWN_METRICS = (
         _GAUGE,
         (),
         "The largest lag of an endpoint of tokens for one account.",
+    ),
+    Metric(
+        "mailbox_engine_sink_up",
+        _GAUGE,
+        ("sink",),
+        "1 while the sink is connected to its broker and logged in; else 0.",
+    ),
+    Metric(
+        "mailbox_engine_sink_lag_events",
+        _GAUGE,
+        ("sink",),
+        "Events that the broker of a sink has not confirmed.",
+    ),
+    Metric(
+        "mailbox_engine_sink_lag_seconds",
+        _GAUGE,
+        ("sink",),
+        "Seconds since the oldest of them happened, 0 if there is none.",
+    ),
+    Metric("mailbox_engine_sink_published_total", _COUNTER, ("sink",), "Events that the broker has confirmed."),
+    Metric(
+        "mailbox_engine_sink_failures_total",
+        _COUNTER,
+        ("sink",),
+        "Connections that could not be made, broke, or ended because the broker refused an event.",
+    ),
+    Metric(
+        "mailbox_engine_sink_missed_events_total",
+        _COUNTER,
+        ("sink",),
+        "Events that retention removed before they could be published.",
     ),
     Metric(
         "mailbox_engine_loop_lag_seconds",

@@ -215,12 +215,16 @@ class ScriptChangeQuery(Request, frozen=True, kw_only=True):
 class ScriptQuery(Request, frozen=True, kw_only=True):
     """Query of `GET /v1/sandbox/script`."""
 
+    EXAMPLE = {"account": "example"}
+
     account: _Account = None
     wait: _Wait = 0
 
 
 class ScriptRemoveQuery(Request, frozen=True, kw_only=True):
     """Query of `DELETE /v1/sandbox/script`."""
+
+    EXAMPLE = {"account": "example"}
 
     account: _Account = None
 

@@ -316,9 +316,9 @@ class SettingsUpdate(Request, frozen=True, kw_only=True):
     ] = UNSET
     document_store_enabled: _Switched = UNSET
     disable_tokens: _Switched = UNSET
-    suppress_bounces: Annotated[_SuppressionList | UnsetType | None, _about(_SUPPRESS.format("bounces for good"))] = (
-        UNSET
-    )
+    suppress_bounces: Annotated[
+        _SuppressionList | UnsetType | None, _about(_SUPPRESS.format("bounces for good, because of its address,"))
+    ] = UNSET
     suppress_complaints: Annotated[_SuppressionList | UnsetType | None, _about(_SUPPRESS.format("complains"))] = UNSET
     suppression_days: Annotated[
         Annotated[int, Meta(ge=1, le=36_500)] | UnsetType | None,

@@ -444,9 +444,9 @@ class Submit(Content, frozen=True, kw_only=True):
             "those for a `listId`, are rendered unless this is `false`."
         ),
     ] = UNSET
-    dry_run: Annotated[bool, Meta(description="`true`: only compose the message and return it. Absent: `false`.")] = (
-        False
-    )
+    dry_run: Annotated[
+        bool, Meta(description="`true`: only compose the message, check it and return it. Absent: `false`.")
+    ] = False
 
     @staticmethod
     def wrong_together(get: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
@@ -471,6 +471,15 @@ class Submit(Content, frozen=True, kw_only=True):
 class SubmitQuery(Request, frozen=True, kw_only=True):
     """Query of `POST /v1/account/{account}/submit`."""
 
+    check: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="`true`: the answer has `checks` of the message, which is sent whatever they say "
+            "(`docs/checks.md`). They ask name servers, so the answer may take up to 3 seconds longer. Absent: only a "
+            "`dryRun` is checked.",
+            examples=[True],
+        ),
+    ] = UNSET
     use_structured_format: NoDifference = UNSET
     document_store: NoDifference = UNSET
 

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from engine.schema.blocklists import Skipped
 from engine.schema.fields import Response, When
 from engine.schema.reference import ReferenceShown
+from engine.schema.submit_checks import Checks
 from engine.schema.suppression import SuppressedRecipient
 
 
@@ -40,6 +41,7 @@ class SubmitAccepted(Response, frozen=True, kw_only=True):
         ReferenceShown | UnsetType, Meta(description="What became of `reference`. Absent: there was none.")
     ] = UNSET
     suppressed: Suppressed = UNSET
+    checks: Checks = UNSET
     idempotency: Annotated[
         Idempotency | UnsetType, Meta(description="Present if the request had an `Idempotency-Key`.")
     ] = UNSET
@@ -64,6 +66,7 @@ class DryRun(Response, frozen=True, kw_only=True):
     reference: Annotated[
         ReferenceShown | UnsetType, Meta(description="What became of `reference`. Absent: there was none.")
     ] = UNSET
+    checks: Checks = UNSET
     preview: Annotated[
         str,
         Meta(

@@ -19,7 +19,7 @@ from engine.smtp.known_codes import CATEGORIES, CODES, STATUSES
 from engine.smtp.meanings import Answer, Fault, Meaning
 from engine.smtp.named_refusals import Who, named
 
-_LONGEST = 2048
+_LONGEST = 1024
 """Characters of a reply that are looked at."""
 _CODES = re.compile(r"(?<!\S)[45]\d\d(?:[ \t-]+|$)(?:[45]\.\d{1,3}\.\d{1,3}(?=[\s:;]|$)[\s:;]*)?", re.ASCII)
 _ADDRESS = re.compile(r"<[^<>\s]{0,320}>|[^\s<>@]{1,64}@[^\s<>@]{1,255}")
@@ -29,6 +29,8 @@ _ABOUT_THE_RECIPIENT = re.compile(r"receive|receiving|inbound|mailbox|trying to 
 """In a reply about a quota: it is not the sender's."""
 _OF_THE_SENDER = frozenset({"1.7", "1.8", "7.27"})
 """Status codes with which "not found" concerns the sender."""
+_CAPITAL = re.compile(r"(?<!\\)[A-Z]+")
+"""Capital letters of a pattern that are no class such as `\\S`."""
 _SAYS_NOTHING = "0.0"
 _LOGIN_LATER, _LOGIN_REFUSED = CODES[454], CODES[535]
 
@@ -87,7 +89,7 @@ def explanation(
 def known_answer(reply: str, *, status: str = "", server: str = "") -> Answer | None:
     """The first of `ANSWERS` that fits the reply; `status` counts if the reply itself has no enhanced code."""
     status = _status(reply) or status
-    words = f"{_words(reply)} {server}"
+    words = f"{_words(reply)} {server}".lower()
     for answer, pattern in _patterns():
         if answer.status and status not in answer.status and status[2:] not in answer.status:
             continue
@@ -135,5 +137,6 @@ def _words(reply: str) -> str:
 
 @cache
 def _patterns() -> list[tuple[Answer, re.Pattern[str]]]:
-    # Compiled at the first failure, so that they do not delay a start.
-    return [(each, re.compile(each.words, re.IGNORECASE)) for each in ANSWERS]
+    # Compiled at the first failure, so that they do not delay a start. In lower case, the search for most of them skips
+    # to their first word, which it cannot if it ignores the case.
+    return [(each, re.compile(_CAPITAL.sub(lambda found: found[0].lower(), each.words))) for each in ANSWERS]

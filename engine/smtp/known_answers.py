@@ -210,6 +210,14 @@ ANSWERS = (
     ),
     # Others
     _other(
+        "1.0",
+        r"sender (address )?(rejected|denied|refused)",
+        "550 5.1.0 <me@example.com> sender rejected. Refer to Error Codes section",
+        "The server refuses the sender's address, or the server that the mail came from.",
+        "sender",
+        "Follow the link in the reply, or ask the postmaster of the recipient's domain.",
+    ),
+    _other(
         "",
         r"\bPTR\b|reverse (dns|hostname)|\brdns\b|cannot find your (reverse )?hostname",
         "450 4.7.1 Client host rejected: cannot find your reverse hostname, [192.0.2.24]",

@@ -22,7 +22,7 @@ _MICROSOFT_AUTH = Source(
 _MICROSOFT_DELIST = Source(
     "https://learn.microsoft.com/defender-office-365/external-senders-use-the-delist-portal", LOOKED_UP
 )
-_MICROSOFT_CONSUMER = Source("https://sendersupport.olc.protection.outlook.com/pm/troubleshooting.aspx", None)
+_MICROSOFT_CONSUMER = Source("https://postmaster.live.com/pm/troubleshooting.aspx", LOOKED_UP)
 _MICROSOFT_SUSPICIOUS = Source(
     "https://learn.microsoft.com/exchange/troubleshoot/email-delivery/ndr/fix-error-code-451-4-7-500-699-asxxx-in-"
     "exchange-online",

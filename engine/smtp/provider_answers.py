@@ -11,7 +11,7 @@ _YAHOO = Source("https://senders.yahooinc.com/smtp-error-codes/", LOOKED_UP)
 _APPLE = Source("https://support.apple.com/102322", LOOKED_UP)
 _GMX = Source("https://postmaster.gmx.net/en/error-messages", LOOKED_UP)
 _T_ONLINE = Source("https://postmaster.t-online.de/", None)
-_SES = Source("https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-smtp.html", None)
+_SES = Source("https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html", LOOKED_UP)
 _MIMECAST = Source(
     "https://mimecastsupport.zendesk.com/hc/en-us/articles/34000709564691-Policies-Mimecast-SMTP-Error-Codes", LOOKED_UP
 )

@@ -10,9 +10,14 @@ Times are in seconds since 1970, hours are counted from 1970. `outcome` is a wor
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import msgspec
+
+from engine.store import database
 from engine.store.writer import Tx
 
 MOST_DOMAINS = 100
@@ -44,22 +49,62 @@ def domains(db: sqlite3.Connection | Tx, hour: int, account: str) -> set[str]:
     return {each for (each,) in rows}
 
 
-def read(
-    db: sqlite3.Connection, start: int, end: int, account: str | None = None, domain: str | None = None
-) -> list[tuple[str, str, str, int]]:
-    """(account, domain, outcome, number) of the hours from `start` up to, but not including, `end`, added up."""
-    where, arguments = "hour >= ? AND hour < ?", list[object]([start, end])
+class Summary(msgspec.Struct, frozen=True):
+    """Numbers by outcome: of all, and of the accounts and domains with the largest, which come first.
+
+    `other_accounts` and `other_domains`: how many there are beside these.
+    """
+
+    total: dict[str, int]
+    accounts: list[tuple[str, dict[str, int]]]
+    domains: list[tuple[str, dict[str, int]]]
+    other_accounts: int
+    other_domains: int
+
+
+def read(path: Path, span: range, account: str | None, domain: str | None, most: int) -> Summary:
+    """The numbers of these hours, over a connection of its own. Raises sqlite3.Error and OSError."""
+    with contextlib.closing(database.open_reader(path)) as db:
+        return summary(db, span, account, domain, most)
+
+
+def summary(db: sqlite3.Connection, span: range, account: str | None, domain: str | None, most: int) -> Summary:
+    """The numbers of these hours, of one account or domain if given; at most `most` accounts and domains."""
+    where, arguments = "hour >= ? AND hour < ?", list[object]([span.start, span.stop])
     if account is not None:
         # The hours one by one, so that the rows of other accounts are not read.
-        hours = _hours(db, start, end)
+        hours = _hours(db, span.start, span.stop)
         where, arguments = f"hour IN ({', '.join('?' * len(hours))}) AND account = ?", [*hours, account]
     if domain is not None:
         where += " AND domain = ?"
         arguments.append(domain)
-    return db.execute(
-        f"SELECT account, domain, outcome, sum(n) FROM delivery_figure WHERE {where} GROUP BY account, domain, outcome",
-        arguments,
+    source = f"FROM delivery_figure WHERE {where}"
+    db.execute("BEGIN")
+    try:
+        total = dict(db.execute(f"SELECT outcome, sum(n) {source} GROUP BY outcome", arguments).fetchall())
+        accounts, other_accounts = _largest(db, "account", source, arguments, most)
+        domains, other_domains = _largest(db, "domain", source, arguments, most)
+    finally:
+        db.rollback()
+    return Summary(total, accounts, domains, other_accounts, other_domains)
+
+
+def _largest(
+    db: sqlite3.Connection, column: str, source: str, arguments: Sequence[object], most: int
+) -> tuple[list[tuple[str, dict[str, int]]], int]:
+    (count,) = db.execute(f"SELECT count(DISTINCT {column}) {source}", arguments).fetchone()
+    names = db.execute(
+        f"SELECT {column} {source} GROUP BY {column} ORDER BY sum(n) DESC, {column} LIMIT ?", (*arguments, most)
     ).fetchall()
+    found: dict[str, dict[str, int]] = {name: {} for (name,) in names}
+    rows = db.execute(
+        f"SELECT {column}, outcome, sum(n) {source} AND {column} IN ({', '.join('?' * len(found))}) "
+        f"GROUP BY {column}, outcome",
+        (*arguments, *found),
+    )
+    for name, outcome, n in rows:
+        found[name][outcome] = n
+    return list(found.items()), count - len(found)
 
 
 def busiest(db: sqlite3.Connection, since: int, column: str, most: int) -> list[str]:

@@ -132,6 +132,12 @@ def following(db: sqlite3.Connection, account: str, seq: int) -> int | None:
     return None if row[0] is None else int(row[0])
 
 
+def created_after(db: sqlite3.Connection, seq: int) -> float | None:
+    """When the first event numbered above `seq` happened (seconds since 1970); None if there is none."""
+    row = db.execute("SELECT created FROM event WHERE seq > ? ORDER BY seq LIMIT 1", (seq,)).fetchone()
+    return None if row is None else float(row[0])
+
+
 def remove(tx: Tx, upto: int) -> None:
     """Remove the oldest events, up to and including this number."""
     tx.execute("DELETE FROM event WHERE seq <= ?", (upto,))

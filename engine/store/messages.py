@@ -221,12 +221,24 @@ def end_attempt(
 
 
 def settle(
-    tx: Tx, message: int, *, state: State, next_at: float | None, doubt_since: float | None, ended: float | None
+    tx: Tx,
+    message: int,
+    *,
+    state: State,
+    next_at: float | None,
+    doubt_since: float | None,
+    ended: float | None,
+    error: dict[str, Any] | None = None,
 ) -> None:
-    """Change a message's state between attempts: a doubt was settled, or the message is held, released or ended."""
+    """Change a message's state between attempts: a doubt was settled, or the message is held, released or ended.
+
+    Without an `error`, the message keeps that of its last attempt.
+    """
+    encoded = None if error is None else msgspec.json.encode(error)
     tx.execute(
-        "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, doubt_since = ?, ended = ? WHERE id = ?",
-        (state, next_at, doubt_since, ended, message),
+        "UPDATE message SET state = ?, next_at = ?, dot_at = NULL, doubt_since = ?, ended = ?, "
+        "last_error = coalesce(?, last_error) WHERE id = ?",
+        (state, next_at, doubt_since, ended, encoded, message),
     )
 
 

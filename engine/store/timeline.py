@@ -53,7 +53,8 @@ def note(
     db.execute(
         "INSERT INTO timeline (message, number, at, what, seq, told, address, detail) "
         "SELECT ?1, n + 1, ?2, ?3, ?4, ?5, ?6, ?7 "
-        "FROM (SELECT coalesce(max(number), 0) AS n FROM timeline WHERE message = ?1) WHERE ?8 < 0 OR n < ?8",
+        "FROM (SELECT coalesce((SELECT number FROM timeline WHERE message = ?1 ORDER BY number DESC LIMIT 1), 0) AS n) "
+        "WHERE ?8 < 0 OR n < ?8",
         (
             about.message,
             at,

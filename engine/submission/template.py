@@ -24,6 +24,8 @@ from msgspec.structs import replace
 
 from engine.errors import Problem
 from engine.field_errors import FieldErrors, FieldPath
+from engine.handlebars.helpers import FUNCTIONS
+from engine.handlebars.names import paths_shown
 from engine.handlebars.steps import STEPS, Steps, TooMuch
 from engine.handlebars.template import Template
 from engine.handlebars.tree import TemplateError
@@ -51,6 +53,7 @@ MOST: Final = {"subject": MAX_SUBJECT, "text": MAX_TEXT, "html": MAX_TEXT, "prev
 """The texts of a message, by attribute, with the most characters that each renders to."""
 _STYLES = InlineCss()
 _WIRE: Final = {"preview_text": "previewText"}
+_PROVIDED: Final = frozenset({"account", "service", "rcpt"})
 _BREAKS = re.compile(r"\s*[\r\n]+\s*")
 
 ContentT = TypeVar("ContentT", bound=Submit)
@@ -107,6 +110,7 @@ class Rendering:
         self._styles = styles
         self._texts = texts
         self._templates: dict[str, Template] = {}
+        self._shown: dict[str, tuple[tuple[str, ...], ...]] | None = None
         if handlebars:
             for name, source in texts.items():
                 try:
@@ -171,6 +175,17 @@ class Rendering:
             return await world.in_thread(_finished, body, texts)
         return _finished(body, texts)
 
+    def without_values(self, params: dict[str, Value]) -> dict[str, tuple[str, ...]]:
+        """The variables that show nothing with these parameters, by the member that names them."""
+        if self._shown is None:
+            self._shown = {name: paths_shown(self._texts[name]) for name in self._templates}
+        found = {}
+        for name, paths in self._shown.items():
+            lacking = tuple(".".join(path) for path in paths if _has_no_value(path, params))
+            if lacking:
+                found[_WIRE.get(name, name)] = lacking
+        return found
+
     async def _rendered(self, context: Value, world: World, steps: Steps) -> dict[str, str]:
         """The texts: at once if they are small and take little work, else in a thread."""
         if self._small:
@@ -224,6 +239,20 @@ def _finished(body: ContentT, texts: dict[str, str]) -> ContentT:
 def params_of(body: Submit) -> dict[str, Value]:
     """The parameters in a submission."""
     return body.render.params if isinstance(body.render, Render) else {}
+
+
+def _has_no_value(path: tuple[str, ...], params: dict[str, Value]) -> bool:
+    """Whether a path leads nowhere; what the engine itself provides counts as given."""
+    first, *rest = path
+    if first in _PROVIDED or (not rest and first in FUNCTIONS):
+        return False
+    value: Value = {"params": params}
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            # Members of lists and texts, such as `length`, are none of ours.
+            return isinstance(value, dict) or value is None
+        value = value[name]
+    return value is None
 
 
 def _failed(name: str, reason: str) -> Problem:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import re
 from collections.abc import Callable, Iterator
@@ -57,6 +58,11 @@ class Tracked(NamedTuple):
     message_id: str
     sign: Sign
     left: frozenset[str] = frozenset()
+
+
+class _Click(msgspec.Struct):
+    act: str
+    url: str
 
 
 class LinkIn(NamedTuple):
@@ -110,6 +116,19 @@ def base_of(url: str) -> str:
 def click_data(account: str, message_id: str, url: str) -> bytes:
     """The JSON of a link that leads to `url`."""
     return msgspec.json.encode({"act": "click", "url": url, "acc": account, "msg": message_id})
+
+
+def click_target(url: str) -> str:
+    """The URL that a link made by `tracked` leads to; any other URL is returned as it is."""
+    parts = urlsplit(url) if f"{CLICK_PATH}?data=" in url else None
+    if parts is None or not parts.path.endswith(CLICK_PATH):
+        return url
+    data = parts.query.removeprefix("data=").partition("&")[0]
+    try:
+        said = msgspec.json.decode(base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)), type=_Click)
+    except (ValueError, msgspec.DecodeError):
+        return url
+    return said.url if said.act == "click" else url
 
 
 def open_data(account: str, message_id: str) -> bytes:

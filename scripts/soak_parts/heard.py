@@ -18,6 +18,8 @@ class Reader:
         self.counted: Counter[str] = Counter()
         self.void: set[str] = set()
         """Folders that were renamed and numbered anew, as Cyrus does; their reader has to read them again."""
+        self._marked = False
+        """Whether the message last told to be removed was known to be marked as deleted."""
         self._last = 0
         self._renamed = ""
         self._renames: set[str] = set()
@@ -56,6 +58,7 @@ class Reader:
 
     def _messageDeleted(self, data: dict[str, Any]) -> str | None:
         gone = self.messages.pop((data["path"], data["uid"]), None)
+        self._marked = gone is not None and "\\Deleted" in gone
         return "deleted, and nobody was told of it" if gone is None and data["path"] not in self.void else None
 
     def _mailboxNew(self, data: dict[str, Any]) -> str | None:
@@ -105,6 +108,8 @@ class Reader:
                 return None  # either may have marked a message as deleted, to remove it
             ours = bool(changed & {*OURS})
         elif event["event"] == "messageDeleted":
+            if self._marked:
+                return None  # copied with its mark, so that any EXPUNGE removes it
             ours = data["uid"] % 2 == 1
         elif event["event"].startswith("mailbox"):
             name = data["name"]

@@ -63,6 +63,7 @@ def test_after_a_failed_sync_nothing_is_acknowledged_and_a_restart_has_the_rest(
     smtp_server.trouble = Trouble.HANG_AFTER_GREETING
     acknowledged = [hand_in(engine, SMALL)[1] for _ in range(5)]
     wait_until(lambda: smtp_server.connections, "the lane")
+    engine.wait_for_line(r"/admin/enter\?key=")  # The last of its start, which comes after /health answers.
     before = engine.log
     with failing(engine, call, number, tmp_path / "strace"):
         statuses = []

@@ -41,6 +41,7 @@ class Mailbox(SharedMailbox):
     def __init__(self, engine: EngineProcess, dovecot: Dovecot, prefix: str) -> None:
         super().__init__(engine, dovecot)
         self.prefix = prefix
+        self._events: list[dict[str, Any]] = []
         assert self.client.select()[0] == "OK"
 
     def path(self, name: str) -> str:
@@ -51,15 +52,14 @@ class Mailbox(SharedMailbox):
         assert self.client.append(self.path(name), "", "", raw)[0] == "OK"
 
     def events(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        after = 0
+        """All so far. Those of before are kept, as events never change and tens of thousands are waited for here."""
+        names = ",".join(TOLD)
         while True:
-            names = ",".join(TOLD)
+            after = self._events[-1]["seq"] if self._events else 0
             page = self.engine.request("GET", f"/v1/events?limit=1000&account=jane&events={names}&after={after}").json
             if not page["events"]:
-                return found
-            found += page["events"]
-            after = found[-1]["seq"]
+                return list(self._events)
+            self._events += page["events"]
 
     def ids(self, name: str = "INBOX") -> dict[int, str]:
         listed = self.ask("GET", f"messages?path={self.path(name)}&pageSize=1000")["messages"]

@@ -50,6 +50,11 @@ def test_a_reload_takes_over_what_it_can_and_keeps_the_rest(tmp_path: Path) -> N
         assert "log.level must be" in said
         reload('[log]\nlevel = "error"\n[http]\nstreams = 0\n', "http.streams must be at least 1")
         assert "taken over: http.streams" in reload("[http]\nstreams = 1\nrequests_per_token = 7\n", "taken over")
+        kept = "[http]\nstreams = 1\nrequests_per_token = 7\n"
+        said = reload(f'{kept}[sinks.bus]\nurl = "nats://:secret-word@127.0.0.1:1"\n', "takes no events")
+        assert "taken over: sinks.bus" in said
+        assert "the sink bus ends" in reload(kept, "taken over: sinks.bus")
+        assert "secret-word" not in engine.log
         assert engine.terminate() == 0
     finally:
         engine.kill9()

@@ -62,6 +62,19 @@ async def test_what_is_wrong_stands_beside_its_field(tmp_path: Path, autojump_cl
         assert not ann.engine.sandbox.caught
 
 
+async def test_a_test_mail_is_only_checked(tmp_path: Path, autojump_clock: object) -> None:
+    async with visiting(tmp_path) as ann:
+        await ann.engine.register("acme")
+        await ann.get(PATH)
+        mail = {"account": "acme", "to": "you@sandbox.example", "subject": "Dear {{name}}", "text": "kept"}
+        answer = await ann.post(PATH, check="1", **mail)
+        assert answer.status == 200
+        assert ann.has("What was found; nothing was sent") and "Dear {{name}}" in ann.page and ann.has("doubtful")
+        assert ann.has("It looks like a variable that was not replaced") and ann.has("kept")
+        await trio.sleep(30)
+        assert not ann.engine.sandbox.caught
+
+
 async def test_a_reader_sends_nothing(tmp_path: Path, autojump_clock: object) -> None:
     async with visiting(tmp_path) as ann:
         await ann.engine.register("acme")

@@ -268,3 +268,22 @@ async def test_mail_that_comes_right_after_a_folder_was_made_is_told(
         told = await folders.engine.event("acme", "messageNew")
         assert told["data"]["path"] == "A"
         assert trio.current_time() - began < 15
+
+
+async def test_a_folder_that_is_listed_late(simulation: Simulation, autojump_clock: trio.testing.MockClock) -> None:
+    """Dovecot's LIST may lack what another session has just created."""
+    async with changing(simulation) as folders:
+        listing = False
+        faults = folders.engine.sandbox.faults
+        faults.imap_rewrite = lambda said: b"" if said.endswith(b" New\r\n") and not listing else said
+        assert (await folders.ask("POST", body={"path": ["New"]}))["created"]
+        assert folders.told() == []
+        listing = True
+        await folders.rounds()
+        assert folders.told() == [("mailboxNew", "New", "api")]
+        # What another client makes in its place later is not the request's.
+        box(folders.engine).delete("New")
+        await folders.rounds()
+        box(folders.engine).create("New", 0)
+        await folders.rounds()
+        assert folders.told() == [("mailboxDeleted", "New", None), ("mailboxNew", "New", None)]

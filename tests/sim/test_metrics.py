@@ -117,7 +117,15 @@ async def test_what_happens_is_counted(asking: tuple[Engine, Caller], autojump_c
     assert after[of("imap_connections", status="connected")] == 1
     assert after[of("mailbox_engine_store_up")] == after[of("mailbox_engine_store_read_up")] == 1
     assert after[of("mailbox_engine_store_bytes", file="journal")] > 4096
-    assert not any("acme" in value for _, labels in after for _, value in labels)
+    named = {name for name, labels in after for _, value in labels if "acme" in value}
+    assert {each for each in named if not each.startswith("mailbox_engine_account_accept_seconds")} == {
+        "mailbox_engine_account_recipients_total"
+    }
+    for labels in ({"account": "acme"}, {"domain": "sandbox.example"}):
+        (name,) = labels
+        told = f"mailbox_engine_{name}_recipients_total"
+        assert more(told, outcome="sent", **labels) == more(f"mailbox_engine_{name}_accept_seconds_count", **labels) > 0
+        assert more(told, outcome="failed_hard", **labels) == 1
 
 
 async def test_the_bodies_in_the_spool(asking: tuple[Engine, Caller], autojump_clock: trio.testing.MockClock) -> None:

@@ -155,6 +155,7 @@ async def test_a_complaint(tmp_path: Path, autojump_clock: trio.testing.MockCloc
                 "originalRcptTo": ["you@sandbox.example"],
             },
             "headers": {"messageId": answer["messageId"], "to": ["you@sandbox.example"], "subject": "Hello"},
+            "sandbox": True,
         }
 
 

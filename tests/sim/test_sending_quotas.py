@@ -170,6 +170,18 @@ async def test_what_has_counted_never_counts_again_whatever_the_clock_says(
         assert (await shown(engine))["windows"][0]["used"] == 0
 
 
+async def test_mail_that_waits_goes_in_time_although_the_clock_is_set_back(
+    provider: Provider, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with provider.running(recipientsPerDay=10) as engine:
+        await engine.until_ended(*await submit(engine, 1, recipients=8))
+        (large,) = await submit(engine, 1, recipients=4)
+        await trio.sleep(HOUR)
+        provider.simulation.world._start -= 300 * DAY
+        await trio.sleep(DAY)
+        assert engine.state(large) is State.SENT
+
+
 async def test_a_dot_without_a_reply_counts_over_a_kill(
     provider: Provider, autojump_clock: trio.testing.MockClock
 ) -> None:

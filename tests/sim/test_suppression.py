@@ -188,10 +188,9 @@ async def test_what_feeds_the_lists(tmp_path: Path, autojump_clock: trio.testing
             await context.settings.update(**settings)
 
             def change(tx: Any) -> None:
-                feed.bounced(tx, "acme", "hard@x.example", "hard", 1, linked=True)
-                feed.bounced(tx, "acme", "made-up@x.example", "hard", 2, linked=False)
-                feed.bounced(tx, "acme", "soft@x.example", "soft", 3, linked=True)
-                feed.bounced(tx, "acme", "postmaster", "hard", 4, linked=True)
+                feed.bounced(tx, "acme", "hard@x.example", 1, linked=True)
+                feed.bounced(tx, "acme", "made-up@x.example", 2, linked=False)
+                feed.bounced(tx, "acme", "postmaster", 4, linked=True)
                 feed.complained(tx, "acme", "cross@x.example", "abuse", 5, linked=True)
                 feed.complained(tx, "acme", "glad@x.example", "not-spam", 6, linked=True)
 
@@ -213,7 +212,7 @@ async def test_what_feeds_the_lists(tmp_path: Path, autojump_clock: trio.testing
         assert set(await told(suppress_bounces="engine", suppress_sent_only=True)) == {"hard", "cross"}
         await remove(engine, all=True)
         await add(engine, "hard@x.example", reason="asked")
-        await context.store.commit(lambda tx: feed.bounced(tx, "acme", "hard@x.example", "hard", 7, linked=True))
+        await context.store.commit(lambda tx: feed.bounced(tx, "acme", "hard@x.example", 7, linked=True))
         assert [each["reason"] for each in await listed(engine)] == ["asked"]
 
 
@@ -242,6 +241,7 @@ class TestSuppressedWhileItWaits:
             assert (failed["attemptsMade"], failed["envelope"]["to"]) == (0, ["ann@x.example"])
             entry = await engine.entry(queue_id)
             assert (entry["state"], entry["recipients"][0]["response"]) == ("failed", said)
+            assert entry["progress"]["status"] == "error"
             assert engine.sandbox.delivered == []
 
     async def test_the_others_get_it(self, tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:

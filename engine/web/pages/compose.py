@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quart import Response
@@ -10,6 +10,7 @@ from quart import Response
 from engine.api import account as accounts
 from engine.api import outbox, submit
 from engine.errors import Problem
+from engine.schema.submit_checks import SubmitCheck
 from engine.web.page import Menu, action, page
 from engine.web.roles import Role
 from engine.web.visit import Visit
@@ -38,7 +39,7 @@ async def compose(visit: Visit) -> Response:
 
 @action(PATH, role=Role.OPERATOR, longest_form=LONGEST_FORM)
 async def send(visit: Visit) -> Response:
-    """Submit the mail."""
+    """Submit the mail, or only check it."""
     form = visit.form
     to = [each.strip() for each in form.get("to", "").replace(";", ",").split(",") if each.strip()]
     body: dict[str, Any] = {
@@ -51,16 +52,25 @@ async def send(visit: Visit) -> Response:
     if not account or not to:
         name = "to" if account else "account"
         return await _shown(visit, errors={name: visit.text(f"compose.no_{name}")})
+    only_check = bool(form.get("check"))
     try:
-        done: Any = await visit.ask(submit.submit, account, body=body)
+        done: Any = await visit.ask(submit.submit, account, body={**body, "dryRun": only_check})
     except Problem as problem:
         if problem.status in _OF_ACCOUNT:
             return await _shown(visit, errors={"account": problem.message})
         return await _shown(visit, errors=visit.faults(problem))
+    if only_check:
+        return await _shown(visit, checks=getattr(done, "checks", ()))
     return visit.to(PATH, query={"sent": done.queue_id, "account": account})
 
 
-async def _shown(visit: Visit, *, errors: Mapping[str, str] | None = None, sent: object = None) -> Response:
+async def _shown(
+    visit: Visit,
+    *,
+    errors: Mapping[str, str] | None = None,
+    sent: object = None,
+    checks: Sequence[SubmitCheck] | None = None,
+) -> Response:
     form, errors = visit.form, errors or {}
     listed = await visit.ask(accounts.listing, query={"pageSize": OFFERED})
     only = listed.accounts[0].account if listed.total == 1 else ""
@@ -68,6 +78,7 @@ async def _shown(visit: Visit, *, errors: Mapping[str, str] | None = None, sent:
     return visit.show(
         status=422 if errors else 200,
         sent=sent,
+        checks=checks,
         offered=listed.accounts,
         given={
             "account": form.get("account", visit.query.get("account", only)),

@@ -7,6 +7,8 @@ from quart import Response
 
 from engine.api import queue_control, stats, webhooks
 from engine.errors import Problem
+from engine.isotime import iso
+from engine.schema.stats import Delivery, DeliveryCounts, DomainDelivery
 from engine.web.attention import needs
 from engine.web.page import ROOT, Menu, action, page
 from engine.web.roles import Role
@@ -18,6 +20,11 @@ _FIGURES = (
     ("failed", ("messageFailed", "messageBounce"), "bad"),
     ("received", ("messageNew",), "accent"),
 )
+DOMAINS = 6
+"""The most domains that the page shows."""
+ENOUGH, DROP = 20, 5
+"""Recipients below which a share says little, and by how many percent points it must fall to be marked."""
+DAY = 86_400.0
 _QUEUES = ("submit", "notify")
 
 
@@ -28,6 +35,19 @@ class Figure(msgspec.Struct, frozen=True):
     total: int
     values: list[int]
     kind: str
+
+
+class Domain(msgspec.Struct, frozen=True):
+    """How mail to one domain fared. `share` and `before`: percent that arrived, now and in the week before.
+
+    `drops`: clearly less arrives.
+    """
+
+    counts: DomainDelivery
+    lost: int
+    share: int | None
+    before: int | None
+    drops: bool
 
 
 @page(ROOT, role=Role.READER, menu=Menu("main", 0, phone=True))
@@ -43,6 +63,7 @@ async def home(visit: Visit) -> Response:
     for name, events, kind in _FIGURES:
         values = [sum(counts.get(event, 0) for event in events) for _, counts in hours]
         figures.append(Figure(name, sum(values), values, kind))
+    earlier = await visit.ask(stats.read, query={"seconds": 0, **_week_before(visit.context.world.now())})
     visit.needed = sum(each.count for each in found)
     return visit.show(
         needs=found,
@@ -55,7 +76,38 @@ async def home(visit: Visit) -> Response:
         waiting=max((each.behind for each in listed.webhooks if each.enabled and each.url), default=0),
         figures=figures,
         times=[begin for begin, _ in hours],
+        domains=_domains(counted.delivery, earlier.delivery),
     )
+
+
+def _week_before(now: float) -> dict[str, str]:
+    """The span of a week that ends where the last 24 hours begin."""
+    return {"from": iso(now - 8 * DAY), "to": iso(now - DAY)}
+
+
+def _domains(delivery: Delivery | None, earlier: Delivery | None) -> list[Domain]:
+    """The largest domains of the last 24 hours; first those to which less arrives than in the week before."""
+    before = {each.domain: each for each in (() if earlier is None else earlier.domains)}
+    found = [_domain(each, before.get(each.domain)) for each in (() if delivery is None else delivery.domains)]
+    return sorted(found, key=lambda each: not each.drops)[:DOMAINS]
+
+
+def _domain(counts: DomainDelivery, earlier: DomainDelivery | None) -> Domain:
+    now, before = _share(counts), None if earlier is None else _share(earlier)
+    drops = now is not None and before is not None and _tried(counts) >= ENOUGH and now < before - DROP
+    if earlier is not None and _tried(earlier) < ENOUGH:
+        drops = False
+    return Domain(counts, counts.failed + counts.bounced, now, before, drops)
+
+
+def _tried(counts: DeliveryCounts) -> int:
+    return counts.sent + counts.failed
+
+
+def _share(counts: DeliveryCounts) -> int | None:
+    """Percent that arrived, as far as is known; None if nothing was decided."""
+    tried = _tried(counts)
+    return max(0, 100 * (counts.sent - counts.bounced) // tried) if tried else None
 
 
 @action("/admin/resume", role=Role.OPERATOR)

@@ -7,8 +7,10 @@ from datetime import timedelta
 from quart import Response
 
 from engine.api import outbox as api
+from engine.api import timeline as timeline_api
 from engine.isotime import iso
-from engine.schema.outbox import OutboxAttempt, OutboxEntry, OutboxRecipient, OutboxUpdated
+from engine.schema.outbox import OutboxEntry, OutboxRecipient, OutboxUpdated
+from engine.schema.timeline import TimelineEntry
 from engine.web.layout import path
 from engine.web.page import action, page
 from engine.web.pages.outbox import KINDS, PATH
@@ -16,12 +18,20 @@ from engine.web.roles import Role
 from engine.web.visit import Visit
 
 ONE = PATH + "/{}"
-MOST_RECIPIENTS, MOST_ATTEMPTS, MOST_LINES = 100, 20, 40
+ON_A_PAGE = 50
+"""Entries of the timeline."""
+MOST_RECIPIENTS, MOST_LINES, MOST_NAMED = 100, 40, 3
 """How much of a message is shown; the API has all of it."""
 UNITS = {"minutes": 60, "hours": 3600, "days": 86_400}
 LONGEST_DAYS = 3650
 _OF_ACCOUNT = ("login", "connection", "smtp", "rateLimit", "quota", "paused")
 _WORST = ("in_doubt", "failed", "bounced", "held", "deferred", "sending", "queued", "cancelled", "sent")
+_LOOKS = {
+    **dict.fromkeys(("accepted", "sent", "copyFiled", "reply"), "g"),
+    **dict.fromkeys(("deliveryError", "deliveryReport", "held", "notSent", "copyFailed", "unsubscribe"), "w"),
+    **dict.fromkeys(("inDoubt", "failed", "bounce", "complaint"), "b"),
+}
+"""How the entries of a timeline look; others have no colour."""
 _OUTCOMES = {"accepted": "g", "later": "w", "rejected": "b", "login_refused": "b", "doubt": "b"}
 
 
@@ -35,7 +45,9 @@ async def _shown(visit: Visit, queue_id: str, errors: dict[str, str] | None = No
     found = await visit.ask(api.read, queue_id)
     waits = found.waiting_for or None
     recipients = sorted(found.recipients or (), key=lambda each: _WORST.index(each.state))
-    attempts = list(found.attempt_log or ())
+    timeline = await visit.ask(
+        timeline_api.read, queue_id, query={"page": visit.query.get("page"), "pageSize": ON_A_PAGE}
+    )
     return visit.show(
         status=422 if errors else 200,
         message=found,
@@ -44,8 +56,9 @@ async def _shown(visit: Visit, queue_id: str, errors: dict[str, str] | None = No
         recipients=recipients[:MOST_RECIPIENTS],
         more_recipients=len(recipients) - MOST_RECIPIENTS,
         counts=_counts(recipients),
-        attempts=[(_looks(each), each, _seconds(each)) for each in attempts[-MOST_ATTEMPTS:]],
-        attempts_before=max(0, len(attempts) - MOST_ATTEMPTS),
+        timeline=timeline,
+        happened=[(_looks(each), each, each.attempt or None, _seconds(each)) for each in timeline.entries],
+        most_named=MOST_NAMED,
         most_lines=MOST_LINES,
         kinds=KINDS,
         errors=errors or {},
@@ -117,14 +130,17 @@ def _counts(recipients: list[OutboxRecipient]) -> list[tuple[str, int]]:
     return [(state, states.count(state)) for state in _WORST if state in states]
 
 
-def _looks(attempt: OutboxAttempt) -> str:
+def _looks(entry: TimelineEntry) -> str:
+    attempt = entry.attempt
+    if not attempt:
+        return _LOOKS.get(entry.type, "")
     refused = [line for line in (attempt.replies or {}).values() if not line.startswith("2")]
     if attempt.outcome == "accepted" and refused:
         return "w"
     return _OUTCOMES.get(attempt.outcome or "", "")
 
 
-def _seconds(attempt: OutboxAttempt) -> str:
-    """How long the attempt took, as the stages say; "" if they do not."""
-    took = sum((attempt.timings or {}).values())
-    return f"{took / 1000:.1f}" if attempt.timings else ""
+def _seconds(entry: TimelineEntry) -> str:
+    """How long an attempt took, as the stages say; "" if they do not."""
+    timings = (entry.attempt.timings if entry.attempt else None) or {}
+    return f"{sum(timings.values()) / 1000:.1f}" if timings else ""

@@ -184,7 +184,7 @@ async def test_no_clear_text_leaves_for_a_public_host_through_a_private_proxy(pr
         egress = Egress(Network(proxy_names=proxy_names), world, Hosts())
         route = Route(parse(f"socks5://127.0.0.1:{at}"))
         dial = egress.dialer(restricted=False, route=route, clear_text=True)
-        with pytest.raises(NetworkError, match=r"public\.example is asked over http") as caught:
+        with pytest.raises(NetworkError, match=r"public\.example is asked without TLS") as caught:
             await dial("public.example", port)
         assert (caught.value.code, proxy.asked) == ("ETLS", [])
         stream = await dial("private.example", port)

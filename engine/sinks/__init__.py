@@ -1,0 +1,1 @@
+"""Sinks: the event stream goes into brokers, each a named consumer."""
