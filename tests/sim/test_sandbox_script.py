@@ -101,6 +101,17 @@ async def test_only_the_recipient_named(shop: Rehearsal) -> None:
     assert [each["address"] for each in sent["rejected"]] == ["bob@example.com"]
 
 
+async def test_a_recipient_is_the_same_however_the_domain_is_written(shop: Rehearsal) -> None:
+    await shop.script({"stage": "rcpt", "reply": "451 4.7.1 Later", "recipient": "ada@b\u00fccher.example"})
+    body = {"to": [{"address": "ada@b\u00fccher.example"}], "text": "Hello"}
+    queue_id = (await shop.caller.ask("POST", "/v1/account/shop/submit", body)).json["queueId"]
+    await shop.told("messageDeliveryError")
+    await shop.script(advance=60)
+    await shop.told("messageSent")
+    await shop.script(mail=[{"kind": "reply", "queueId": queue_id, "recipient": "ada@b\u00fccher.example"}])
+    assert (await shop.told("messageReply"))["queueId"] == queue_id
+
+
 FAULTS = [
     ({"fault": "refused"}, "ESOCKET", "connect ECONNREFUSED"),
     ({"fault": "unknownHost"}, "EDNS", "ENOTFOUND"),
@@ -326,6 +337,11 @@ WRONG = [
     ({"account": "shop", "steps": [{"stage": "rcpt", "fault": "refused"}]}, "steps[0].fault", "cannot be refused"),
     ({"account": "shop", "steps": [{"stage": "dot", "server": "imap", "fault": "cut"}]}, "steps[0].stage", "must be"),
     ({"account": "shop", "steps": [{"fault": "refused", "recipient": "a@b.c"}]}, "steps[0].recipient", "is not allow"),
+    (
+        {"account": "shop", "steps": [{"fault": "cut", "stage": "rcpt", "recipient": "a"}]},
+        "steps[0].recipient",
+        "valid",
+    ),
     ({"account": "shop", "steps": [{"fault": "refused"}] * 101}, "steps", "less than or equal to 100"),
     ({"account": "shop", "mail": [{"kind": "reply", "queueId": "NONE"}]}, "mail[0].queueId", "must be the queueId"),
     ({"account": "shop", "mail": [{"kind": "reply", "queueId": "1", "response": "x"}]}, "mail[0].response", "is only"),
