@@ -177,6 +177,16 @@ async def test_a_doubt(shop: Rehearsal, fault: str) -> None:
     await shop.told("messageSent")
 
 
+async def test_the_log_of_a_doubt_that_is_held(shop: Rehearsal, caplog: pytest.LogCaptureFixture) -> None:
+    await shop.script(
+        {"stage": "rcpt", "reply": "451 4.7.1 Later", "recipient": "bob@example.com"}, {"fault": "keepAndCut"}
+    )
+    queue_id = await shop.submit("ada@example.com", "bob@example.com", onDoubt="hold")
+    assert (await shop.told("messageInDoubt"))["nextAttempt"]  # for the other recipient
+    (said,) = [each.message for each in caplog.records if "in doubt" in each.message]
+    assert f"It waits for a decision: PUT /v1/outbox/{queue_id}" in said
+
+
 async def test_a_refused_login(shop: Rehearsal) -> None:
     began = trio.current_time()
     await shop.script({"stage": "login", "reply": "535 5.7.8 Bad credentials", "times": 2})
