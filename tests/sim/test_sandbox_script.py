@@ -266,6 +266,19 @@ async def test_mail_that_arrives_is_read_as_real_mail_is(
     assert listed["total"] == (kind in ("bounce", "complaint"))
 
 
+async def test_what_came_back_stays_so_whatever_arrives_later(shop: Rehearsal) -> None:
+    queue_id = await shop.submit()
+    await shop.told("messageSent")
+    await shop.script(mail=[{"kind": kind, "queueId": queue_id} for kind in ("bounce", "delay", "complaint")])
+    await shop.told("messageComplaint")
+    await shop.script(mail=[{"kind": "bounce", "queueId": queue_id}])
+    await shop.told("messageBounce", 2)
+    (recipient,) = (await shop.engine.entry(queue_id))["recipients"]
+    assert (recipient["state"], recipient["response"][:9]) == ("bounced", "550 5.1.1")
+    counted = (await shop.caller.ask("GET", "/v1/stats")).json["delivery"]["total"]
+    assert (counted["bounced"], counted["complaints"]) == (1, 1)
+
+
 async def test_a_delay_and_what_a_server_said(shop: Rehearsal) -> None:
     queue_id = await shop.submit("ada@example.com", "bob@example.com")
     await shop.told("messageSent")
