@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
+BROWSER = TESTS / "browser"
 LONG, WITH_SERVERS, SIMULATED, QUICK = range(4)
 _ROOMS = {"real": WITH_SERVERS, "torture": WITH_SERVERS, "browser": WITH_SERVERS, "sim": SIMULATED}
 
@@ -27,10 +28,11 @@ def _rank(item: pytest.Item) -> int:
 def dealt(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
     """The same tests, share by share. Those of one file stay together, as they may share an engine; long ones need not.
 
-    Within a share they keep their order, rank by rank. Every process must come to the same list.
+    Within a share they keep their order, rank by rank. Only half of the processes begin with pages in a browser: its
+    start costs as much as ten tests of pages. Every process must come to the same list.
     """
     hands: list[list[pytest.Item]] = [[] for _ in range(processes)]
-    turn = itertools.cycle(hands)
+    turn, browsing = itertools.cycle(hands), itertools.cycle(hands[: max(1, processes // 2)])
     quick: list[pytest.Item] = []
     for rank, ranked in itertools.groupby(sorted(items, key=_rank), key=_rank):
         if rank == QUICK:
@@ -39,8 +41,8 @@ def dealt(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
             for item in ranked:
                 next(turn).append(item)
         else:
-            for _, together in itertools.groupby(ranked, key=lambda item: item.path):
-                next(turn).extend(together)
+            for path, together in itertools.groupby(ranked, key=lambda item: item.path):
+                (next(browsing) if path.parent == BROWSER else min(hands, key=len)).extend(together)
     found: list[pytest.Item] = []
     for number, hand in enumerate(hands):
         # As pytest-xdist divides: each gets an equal part of what those before it have left.

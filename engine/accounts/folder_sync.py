@@ -24,7 +24,6 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -34,6 +33,7 @@ from engine.accounts import observed_changes
 from engine.accounts.arrivals import Arrivals
 from engine.accounts.unreadable_messages import CHANGES, DATE, FLAGS, within
 from engine.events.journal import Journal
+from engine.imap.commands import search_date
 from engine.imap.fetched import Fetched, read_fetch
 from engine.imap.mailboxes import Mailbox
 from engine.imap.responses import Exists, Expunge, Fetch, Untagged, Vanished
@@ -67,7 +67,6 @@ UNSEEN_WAITS = (1.0, 2.0, 5.0, 15.0, 60.0)
 DAY = 86_400.0
 EVERY = (1, 2**32 - 1)
 """All UIDs that a server accepts in a command (RFC 9051 section 9)."""
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ITEM = {FLAGS: "FLAGS", DATE: "INTERNALDATE"}
 STATUS_ITEMS = ("MESSAGES", "UIDNEXT", "UIDVALIDITY")
 
@@ -95,10 +94,8 @@ class WatchedFolder:
         self._patience = SELECT_PATIENCE
         self._passing = passing
         self._exists = 0
-        self._heard = 0
-        """Which changes by requests had ended when the server was last heard."""
-        self._looked = 0
-        """Which had ended when its session last looked for news: the flags that it shows may be as old as that."""
+        self._heard = self._looked = 0
+        """Changes by requests that had ended when it was last heard, and last looked for news (flags may be so old)."""
         self._uids: array[int] | None = None
         """The UID of each sequence number, if the server uses sequence numbers; None: not known."""
         self._unseen = 0
@@ -276,9 +273,8 @@ class WatchedFolder:
         if since is None or not uids:
             return uids[0] if uids else uid_next
         # SEARCH compares only dates, and the server's time zone may differ.
-        day = datetime.fromtimestamp(max(since - DAY, 0), UTC)
         with within(SEARCH_PATIENCE * self._patience):
-            recent = await session.search(f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}")
+            recent = await session.search(f"SINCE {search_date(max(since - DAY, 0))}")
         at = 0
         while at < len(recent):
             found, at = await self._ask(session, recent, at, DATE)

@@ -82,7 +82,7 @@ async def read(context: Context, queue_id: QueueId, *, caller: Token | None = No
     db = context.store.reader
     message = visible(context, queue_id, caller)
     if message is None:
-        raise not_found()
+        raise _not_found()
     recipients = messages.recipients(db, message.id)
     came_back = bounces.of_message(db, message.id)
     refused = count(1)
@@ -122,7 +122,7 @@ async def update(
     """
     queue = context.outbox
     if visible(context, queue_id, caller) is None:
-        raise not_found()
+        raise _not_found()
     if body.on_doubt is not UNSET:
         outcome = await carry_through(queue.choose_on_doubt(queue_id, OnDoubt(body.on_doubt)))
     else:
@@ -131,7 +131,7 @@ async def update(
             send_at = due_at(body.send_at, context.world.now())
         outcome = await carry_through(queue.move(queue_id, send_at))
     if outcome == UNKNOWN:
-        raise not_found()
+        raise _not_found()
     return OutboxUpdated(updated=outcome is None, reason=UNSET if outcome is None else outcome.reason)
 
 
@@ -143,8 +143,7 @@ def visible(context: Context, queue_id: str, caller: Token | None) -> Message | 
     return message
 
 
-def not_found() -> Problem:
-    """The error for a message that there is not."""
+def _not_found() -> Problem:
     return Problem(404, "Requested queue entry was not found")
 
 

@@ -16,7 +16,8 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from engine.api.context import Context
-from engine.api.outbox import attempt_shown, not_found, visible
+from engine.api.outbox import attempt_shown, visible
+from engine.errors import Problem
 from engine.http import paging
 from engine.http.account_tokens import Access
 from engine.http.operation import operation
@@ -32,6 +33,10 @@ from engine.store.attempts import Attempt
 from engine.store.timeline import Row
 from engine.store.tokens import Token
 
+NOT_FOUND = (
+    "Requested queue entry was not found. The record of a message is removed some time after it ended, as "
+    "retention.messages and retention.size say"
+)
 MOST_RECIPIENTS = 100
 LONGEST_TEXT = 500
 SUPPRESSED = "Not sent: suppressed"
@@ -72,7 +77,7 @@ async def read(context: Context, queue_id: QueueId, query: TimelineQuery, *, cal
     """
     message = visible(context, queue_id, caller)
     if message is None:
-        raise not_found()
+        raise Problem(404, NOT_FOUND)
     db = context.store.reader
     recipients = messages.recipients(db, message.id)
     rows = timeline.of_message(db, message.id)

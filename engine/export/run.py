@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import trio
@@ -29,6 +28,7 @@ from engine.errors import NetworkError, Problem, ProtocolError
 from engine.events.journal import Journal
 from engine.export.files import ExportFile, ExportFiles, OutOfRoom
 from engine.export.lines import SECONDS, write_message
+from engine.imap.commands import search_date
 from engine.imap.fetched import Fetched
 from engine.imap.session import CommandRefused, ImapSession
 from engine.imap.uid_sets import ranges
@@ -50,7 +50,9 @@ WAITS = (5.0, 15.0, 60.0, 300.0)
 PATIENCE = 6 * 3600.0
 """Seconds without any progress after which an export fails."""
 BREAKS = 2
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAY = 86_400.0
+_LATEST = 253_000_000_000.0
+"""Seconds since 1970, in the year 9987."""
 
 
 class Gone(Exception):
@@ -285,9 +287,8 @@ class ExportRun:
     def _criteria(self) -> str:
         """The days of the span: SEARCH knows only days, and the server's may begin at another hour."""
         wanted = self.export.wanted
-        first = datetime.fromtimestamp(max(wanted.start, 0.0), UTC) - timedelta(days=1)
-        last = datetime.fromtimestamp(min(wanted.end, _LATEST), UTC) + timedelta(days=2)
-        return f"SINCE {_day(first)} BEFORE {_day(last)}"
+        first, last = max(wanted.start, 0.0) - _DAY, min(wanted.end, _LATEST) + 2 * _DAY
+        return f"SINCE {search_date(first)} BEFORE {search_date(last)}"
 
     async def _commit(self, file: ExportFile, **changes: Any) -> None:
         """Sync what was written, then commit the position."""
@@ -340,14 +341,6 @@ class ExportRun:
             "messagesExported": progress.exported,
             "messagesQueued": progress.queued,
         }
-
-
-_LATEST = 253_000_000_000.0
-"""Seconds since 1970, in the year 9987."""
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment.day}-{_MONTHS[moment.month - 1]}-{moment.year}"
 
 
 def _code(error: Exception) -> str:

@@ -138,6 +138,12 @@ def flag_list(flags: Sequence[str]) -> bytes:
     return b"(" + " ".join(flags).encode("ascii") + b")"
 
 
+def search_date(seconds: float) -> str:
+    """The day of a moment (seconds since 1970), in UTC, as SEARCH has it (RFC 9051 section 9, `date`)."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment.day}-{_MONTHS[moment.month - 1]}-{moment.year:04d}"
+
+
 def date_time(seconds: float) -> bytes:
     """Seconds since 1970 as IMAP's date-time, in UTC. Raises `ValueError` outside the years 1 to 9999."""
     try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -14,12 +14,13 @@ from engine.sinks.envelope import Outgoing
 from engine.transport import TlsRules, Transport
 from engine.world import Dial
 
+T = TypeVar("T")
 CONNECT_SECONDS = 10.0
 """For the connection, for TLS, and for each answer while logging in."""
 ANSWER_SECONDS = 10.0
 """For each answer of the broker, and for it to take what is sent."""
 WINDOW_SECONDS = 60.0
-"""For the events of one window, all of them confirmed."""
+"""For logging in, and for the events of one window, all of them confirmed."""
 
 Confirmed = Callable[[int], None]
 """Told the number of an event: the broker has confirmed it and all before it."""
@@ -45,7 +46,8 @@ class Known(Protocol):
 
 class Session(Protocol):
     """One connection to a broker, used by one task. Each call may raise `NetworkError`, `ProtocolError` and
-    `BrokerFailed`, and leaves the session broken then, as does a cancellation: close it."""
+    `BrokerFailed`, and leaves the session broken then, as does a cancellation: close it. Each read has a time limit, a
+    whole call has none (`in_time`)."""
 
     most: int
     """The largest body in octets that it takes."""
@@ -77,10 +79,14 @@ async def connect(dial: Dial, config: SinkConfig) -> Transport:
         raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", f"connect ETIMEDOUT {host}:{port}") from error
 
 
-def too_slow(error: trio.TooSlowError) -> NetworkError:
-    """The error for a window that took longer than `WINDOW_SECONDS`."""
-    text = f"it confirmed only a part of the events within {WINDOW_SECONDS:g} s"
-    return NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text)
+async def in_time(call: Awaitable[T]) -> T:
+    """What `call` returns within `WINDOW_SECONDS`, however much the broker says meanwhile. Raises what it raises."""
+    try:
+        with trio.fail_after(WINDOW_SECONDS):
+            return await call
+    except trio.TooSlowError as error:
+        text = f"it is not done within {WINDOW_SECONDS:g} s"
+        raise NetworkError(NetworkKind.TIMEOUT, "ETIMEDOUT", text) from error
 
 
 def _authorities(file: str) -> str | None:

@@ -15,20 +15,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import trio
-
 from engine.errors import ProtocolError
 from engine.sink_config import SinkConfig
 from engine.sinks import nats_credentials, nats_protocol
 from engine.sinks.broker import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
-    WINDOW_SECONDS,
     BrokerFailed,
     Confirmed,
     Known,
     connect,
-    too_slow,
 )
 from engine.sinks.envelope import CLOUDEVENTS_TYPE, EVENT_TYPE, Outgoing
 from engine.sinks.nats_credentials import BadCredentials
@@ -90,20 +86,16 @@ class NatsSession:
 
     async def publish(self, events: Sequence[Outgoing], confirmed: Confirmed) -> None:
         """Publish a window. Raises as every call does."""
-        try:
-            with trio.fail_after(WINDOW_SECONDS):
-                left = list(events)
-                if self._alone:
-                    try:
-                        await self._chain(left, confirmed)
-                    except _NotAlone:
-                        self._alone = False
-                if left:
-                    for together in _rounds(left):
-                        await self._round(together)
-                    confirmed(left[-1].seq)
-        except trio.TooSlowError as error:
-            raise too_slow(error) from error
+        left = list(events)
+        if self._alone:
+            try:
+                await self._chain(left, confirmed)
+            except _NotAlone:
+                self._alone = False
+        if left:
+            for together in _rounds(left):
+                await self._round(together)
+            confirmed(left[-1].seq)
 
     async def beat(self) -> None:
         """`PING`, and whatever the server wanted meanwhile."""
@@ -238,11 +230,7 @@ async def open_nats(dial: Dial, config: SinkConfig, world: World) -> NatsSession
     """Connect and log in. Raises `NetworkError`, `ProtocolError` and `BrokerFailed`; cancelled: nothing stays open."""
     session = NatsSession(await connect(dial, config), config, world)
     try:
-        with trio.fail_after(4 * CONNECT_SECONDS):
-            await session.greet()
-    except trio.TooSlowError as error:
-        await session.close()
-        raise too_slow(error) from error
+        await session.greet()
     except BadCredentials as error:
         await session.close()
         raise BrokerFailed(f"creds: {error}") from error

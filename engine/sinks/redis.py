@@ -15,19 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import trio
-
 from engine.errors import ProtocolError
 from engine.sink_config import SinkConfig
 from engine.sinks.broker import (
     ANSWER_SECONDS,
     CONNECT_SECONDS,
-    WINDOW_SECONDS,
     BrokerFailed,
     Confirmed,
     Known,
     connect,
-    too_slow,
 )
 from engine.sinks.envelope import Outgoing
 from engine.sinks.redis_protocol import LARGEST, Parser, RedisError, Reply, adding, command
@@ -75,12 +71,8 @@ class RedisSession:
     async def publish(self, events: Sequence[Outgoing], confirmed: Confirmed) -> None:
         """Publish a window. Raises as every call does."""
         sent = [command("MULTI"), *map(self._add, events), command("EXEC")]
-        try:
-            with trio.fail_after(WINDOW_SECONDS):
-                await self._transport.send(b"".join(sent), ANSWER_SECONDS)
-                replies = [await self._reply() for _ in sent]
-        except trio.TooSlowError as error:
-            raise too_slow(error) from error
+        await self._transport.send(b"".join(sent), ANSWER_SECONDS)
+        replies = [await self._reply() for _ in sent]
         added = replies[-1]
         for reply in [*replies[:-1], *(added if isinstance(added, list) else [added])]:
             if isinstance(reply, RedisError):

@@ -28,7 +28,7 @@ from engine.log import concerns
 from engine.masking import Masker
 from engine.repeated_errors import RepeatedErrors, counted, spoken
 from engine.sink_config import PREFIX, SinkConfig
-from engine.sinks.broker import BrokerFailed, Session
+from engine.sinks.broker import BrokerFailed, Session, in_time
 from engine.sinks.envelope import Outgoing, outgoing, shortened
 from engine.sinks.nats import open_nats
 from engine.sinks.redis import open_redis
@@ -163,9 +163,9 @@ class Sink:
 
     async def _publish_all(self, position: int, lease: Lease) -> None:
         opened: Callable[..., Awaitable[Session]] = open_nats if self.config.is_nats else open_redis
-        session = await opened(self._dial, self.config, self._world)
+        session = await in_time(opened(self._dial, self.config, self._world))
         try:
-            resumed = max(self._begun or 0, await session.resume(position, self._confirmed, self))
+            resumed = max(self._begun or 0, await in_time(session.resume(position, self._confirmed, self)))
             if resumed < position:
                 await self._go_back(position, resumed)
                 return
@@ -175,7 +175,7 @@ class Sink:
                 with trio.move_on_after(BEAT) as quiet:
                     await self._journal.wait_for_more(self.state.position)
                 if quiet.cancelled_caught:
-                    await session.beat()
+                    await in_time(session.beat())
                     continue
                 page = self._journal.page(self.state.position, self._limit, None, self.config.names)
                 if page.first is not None:
@@ -194,7 +194,7 @@ class Sink:
         if together:
             before = self.state.position
             try:
-                await session.publish(together, confirmed)
+                await in_time(session.publish(together, confirmed))
             except NetworkError as error:
                 if error.kind is NetworkKind.TIMEOUT:
                     self._limit = max(1, len(together) // 4)
@@ -248,11 +248,11 @@ class Sink:
         more = self._troubles.failed(self.state.error, self._world.elapsed())
         if more is not None:
             log.warning(
-                "%s takes no events%s: %s. %s; nothing is lost while [retention] keeps them",
+                "%s takes no events%s: %s. It is %s behind; nothing is lost while [retention] keeps them",
                 self.config.place,
                 more,
                 self.state.error,
-                f"{counted(self.lag, 'event')} wait",
+                counted(self.lag, "event"),
             )
 
     def _tell_gap(self, first: int) -> None:

@@ -212,6 +212,16 @@ async def _webhooks(visit: Visit) -> AsyncIterator[Need]:
             yield Need("warn", t("needs.parked_chip"), each.url or each.id, sentence, t("needs.look"), href)
 
 
+async def _sinks(visit: Visit) -> AsyncIterator[Need]:
+    t = visit.text
+    for each in visit.context.sinks.every():
+        if each.state.error is not None:
+            sentence = t("needs.sink", error=Markup("<bdi>{}</bdi>").format(_short(each.state.error)))
+            if each.lag:
+                sentence += Markup(" ") + t("needs.webhook_behind", count=each.lag)
+            yield Need("warn", t("needs.sink_chip"), each.name, sentence, t("needs.again"), ROOT)
+
+
 async def _gateways(visit: Visit) -> AsyncIterator[Need]:
     t = visit.text
     listed = await visit.ask(gateways.listing, query={"pageSize": 1000})
@@ -270,4 +280,4 @@ def _short(text: str, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
-_PARTS = (_storage, _clock, _versions, _accounts, _messages, _gateways, _webhooks, _apps, _paused)
+_PARTS = (_storage, _clock, _versions, _accounts, _messages, _gateways, _webhooks, _sinks, _apps, _paused)

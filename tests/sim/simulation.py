@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import trio
@@ -20,6 +21,8 @@ from engine.api.context import Context
 from engine.api.submit import submit
 from engine.config import Config, Imap, Shutdown, StoreConfig
 from engine.model.message_states import ENDED, State
+from engine.sandbox import provider
+from engine.sandbox.post_office import PostOffice
 from engine.sandbox.provider import Sandbox
 from engine.schema.account import AccountCreate
 from engine.schema.outbox import OutboxUpdate
@@ -130,8 +133,11 @@ class Simulation:
         database.prepare_folder(folder)
 
     @asynccontextmanager
-    async def running(self, *, cut: bool = False) -> AsyncIterator[Engine]:
-        """An engine for as long as the block runs; then it is stopped cleanly, or with `cut` cancelled."""
+    async def running(self, *, cut: bool = False, post: PostOffice | None = None) -> AsyncIterator[Engine]:
+        """An engine for as long as the block runs; then it is stopped cleanly, or with `cut` cancelled.
+
+        `post` is what its sandbox holds from the start: that of an engine that ran before.
+        """
         stop = trio.Event()
         self.world.ready = trio.Event()
         with database.lock_folder(self.folder):
@@ -140,7 +146,8 @@ class Simulation:
                 async def run(task_status: trio.TaskStatus[Context]) -> None:
                     await app.run(self.config, self.world, stop, http=False, task_status=task_status)
 
-                context: Context = await nursery.start(run)
+                with nullcontext() if post is None else patch.object(provider, "PostOffice", lambda *_: post):
+                    context: Context = await nursery.start(run)
                 if context.access.sandbox is not None:
                     self.world.sandbox = context.access.sandbox
                 self.world.ready.set()

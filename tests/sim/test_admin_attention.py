@@ -13,6 +13,7 @@ from visitor import Visitor
 
 from engine import installed_packages
 from engine.oauth.apps import App
+from engine.sink_config import SinkConfig
 from engine.web import attention
 
 
@@ -52,6 +53,18 @@ async def test_every_page_says_how_many_things_need_someone(tmp_path: Path, auto
         await ann.follow(await ann.post("/admin/resume", queue="submit"))
         await ann.get("/admin/settings")
         assert count_of(ann) == "", "an action counts at once"
+
+
+async def test_a_broker_that_takes_no_events_needs_someone(tmp_path: Path, autojump_clock: object) -> None:
+    async with visiting(tmp_path) as ann:
+        ann.engine.context.sinks.configure({"bus": SinkConfig(url="nats://nowhere.example")})
+        await trio.sleep(attention.COUNTED_SECONDS)
+        await ann.get("/admin")
+        assert ann.has("The broker takes no events") and ann.has("nowhere.example")
+        ann.engine.context.sinks.configure({})
+        await trio.sleep(attention.COUNTED_SECONDS)
+        await ann.get("/admin")
+        assert not ann.has("The broker takes no events")
 
 
 @pytest.mark.parametrize(("off", "words"), [(-250, "4 minutes ahead of"), (64, "a minute behind")])

@@ -94,10 +94,9 @@ async def test_whatever_happens_in_whatever_gap_is_told_once(
     dice = random.Random(seed)
     model, position, sandbox = Model(), 0, None
     for run in range(4):
-        async with simulation.running(cut=bool(run % 2)) as engine:
-            if sandbox is not None:
-                # The provider outlives the engine.
-                engine.sandbox._post = sandbox._post
+        # The provider outlives the engine.
+        post = None if sandbox is None else sandbox._post
+        async with simulation.running(cut=bool(run % 2), post=post) as engine:
             sandbox = engine.sandbox
             sandbox.faults.imap_capabilities_drop |= missing
             if run == 0:
@@ -110,8 +109,7 @@ async def test_whatever_happens_in_whatever_gap_is_told_once(
         position = _check(simulation, model, position)
         for _ in range(10):
             _do_something_at(sandbox.account("acme@sandbox.example"), dice, sandbox)
-    async with simulation.running() as engine:
-        engine.sandbox._post = sandbox._post
+    async with simulation.running(post=sandbox._post) as engine:
         engine.sandbox.faults.imap_capabilities_drop |= missing
         await trio.sleep(2000)
         there = {

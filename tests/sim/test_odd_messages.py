@@ -165,8 +165,7 @@ async def test_what_broke_the_connection_is_known_after_a_restart(
         assert met[-1] == "2"
         assert len(engine.events("acme", "messageNew")) == 1
     met.clear()
-    async with simulation.running() as engine:
-        engine.sandbox._post = post
+    async with simulation.running(post=post) as engine:
         engine.sandbox.faults.imap_script = stumbles(2, "RFC822.SIZE", HANG_UP, met)
         await engine.event("acme", "messageNew", 3)
         assert met == []

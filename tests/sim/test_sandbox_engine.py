@@ -247,8 +247,7 @@ async def test_a_sent_copy_that_was_filed_unheard_is_not_filed_again(
             await trio.sleep(600)
             assert sent_folder(engine) == 1
             return
-    async with simulation.running() as engine:
-        engine.sandbox._post = post
+    async with simulation.running(post=post) as engine:
         await trio.sleep(600)
         assert sent_folder(engine) == 1
         assert sent_copies.of_account(engine.context.store.reader, "acme") == []

@@ -27,6 +27,9 @@ PUBLISHED = {
     ("sender.test", "MX"): ("10 mx.sender.test.",),
     ("sender.test", "TXT"): ("v=spf1 ip4:203.0.113.0/24 -all",),
     ("_dmarc.sender.test", "TXT"): ("v=DMARC1; p=reject",),
+    ("long.test", "MX"): ("10 mx.long.test.",),
+    ("long.test", "TXT"): ("v=spf1 include:i0.test -all",),
+    **{(f"i{n}.test", "TXT"): (f"v=spf1 include:i{n + 1}.test -all",) for n in range(20)},
 }
 
 
@@ -36,6 +39,7 @@ class NameServer:
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[tuple[str, str]] = []
         self.is_dead = False
+        self.seconds = 0.0
         monkeypatch.setattr(world, "records", self.records)
 
     async def records(self, name: str, kind: RecordKind, seconds: float) -> Records:
@@ -43,6 +47,7 @@ class NameServer:
         if self.is_dead:
             await trio.sleep(seconds)
             raise NetworkError(NetworkKind.DNS, "EDNS", f"query {kind} {name}: silence")
+        await trio.sleep(self.seconds)
         found = PUBLISHED.get((name, kind))
         return Records(exists=False) if found is None else Records(found)
 
@@ -151,6 +156,21 @@ async def test_dead_name_servers_cost_three_seconds_and_say_so(simulation: Simul
         assert "lookupFailed" not in codes(answer)
 
 
+async def test_slow_name_servers_cost_only_what_needs_many_answers(
+    simulation: Simulation, autojump_clock: Clock
+) -> None:
+    async with rehearsing(simulation) as rehearsal:
+        rehearsal.names.seconds = 0.9
+        began = trio.current_time()
+        answer = await rehearsal.submit(dryRun=True, sender={"address": "a@long.test"})
+        assert trio.current_time() - began <= SECONDS + 0.5
+        (failed,) = [each["message"] for each in answer["checks"] if each["code"] == "lookupFailed"]
+        assert failed.startswith("SPF could not be looked up")
+        assert "dmarcMissing" in codes(answer)
+        again = await rehearsal.submit(dryRun=True, sender={"address": "a@long.test"})
+        assert "lookupFailed" in codes(again) or "spfInvalid" in codes(again)
+
+
 async def test_a_repeated_request_gets_the_first_checks(simulation: Simulation, autojump_clock: Clock) -> None:
     async with rehearsing(simulation) as rehearsal:
         caller = rehearsal.caller
@@ -163,12 +183,12 @@ async def test_a_repeated_request_gets_the_first_checks(simulation: Simulation, 
 
 async def test_variables_without_a_value(simulation: Simulation, autojump_clock: Clock) -> None:
     async with rehearsing(simulation) as rehearsal:
-        text = "{{params.name}} {{nmae}} {{account.name}} {{#if params.extra}}{{params.extra}}{{/if}} {{params.zero}}"
+        text = "{{params.name}} {{first}} {{account.name}} {{#if params.extra}}{{params.extra}}{{/if}} {{params.zero}}"
         text += "{{#each params.list}}{{title}}{{/each}}"
         answer = await rehearsal.submit(dryRun=True, text=text, render={"params": {"zero": 0, "list": []}})
         (check,) = [each for each in answer["checks"] if each["code"] == "variableUnresolved"]
         assert check["field"] == "text"
-        assert "params.name, nmae" in check["message"]
+        assert "params.name, first" in check["message"]
         for name in ("extra", "zero", "title", "account"):
             assert name not in check["message"]
 

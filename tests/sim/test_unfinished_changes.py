@@ -82,8 +82,7 @@ async def test_the_source_of_a_change_survives_the_end_of_the_engine(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     post, seen = await crashed_after(simulation, method, target, body)
-    async with simulation.running() as engine:
-        engine.sandbox._post = post
+    async with simulation.running(post=post) as engine:
         await trio.sleep(7_200)
         events = [each for each in engine.events("acme")[seen:] if each["event"].startswith(("message", "mailbox"))]
         assert [(each["event"], each["path"], each["data"].get("source")) for each in events] == told

@@ -124,6 +124,7 @@ def test_parameters(made):
     submit = made["paths"][f"{ACCOUNT}/submit"]["post"]["parameters"]
     assert [(each["name"], each["in"], each["required"]) for each in submit] == [
         ("account", "path", True),
+        ("check", "query", False),
         ("useStructuredFormat", "query", False),
         ("documentStore", "query", False),
         ("x-ee-timeout", "header", False),

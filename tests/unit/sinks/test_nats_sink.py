@@ -290,3 +290,26 @@ async def test_one_sink_in_trouble_touches_no_other_and_a_new_configuration_coun
         await engine.add()
         await engine.until(lambda: engine.position("other") == 4)
         assert engine.position("bus") == 3
+
+
+@pytest.mark.parametrize("line", [b"+OK\r\n", b"PING\r\n", b"INFO {}\r\n", b"MSG x 1 2\r\n{}\r\n"])
+async def test_a_server_that_says_everything_but_the_answer_is_left(
+    tmp_path: Path, nats, world, autojump_clock, line: bytes
+) -> None:
+    chatty = True
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        if not chatty:
+            await nats.serve(stream)
+        await stream.send_all(b'INFO {"headers":true}\r\n')
+        while True:
+            await stream.send_all(line)
+            await trio.sleep(1)
+
+    world.serve = serve
+    async with running(tmp_path, world, bus=BUS) as engine:
+        await engine.add()
+        await engine.until(lambda: "not done within" in (engine.sink.state.error or ""))
+        chatty = False
+        await engine.done()
+    assert nats.seqs == [1]

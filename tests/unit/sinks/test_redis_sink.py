@@ -173,3 +173,18 @@ async def test_what_is_no_redis_costs_only_the_sink(tmp_path: Path, world, autoj
         await engine.add()
         await trio.sleep(100)
         assert engine.sink.state.error
+
+
+@pytest.mark.parametrize("piece", [b"x", b"+OK\r\n"])
+async def test_a_redis_whose_answer_never_ends_is_left(tmp_path: Path, world, autojump_clock, piece: bytes) -> None:
+    async def serve(stream: trio.abc.Stream) -> None:
+        await stream.send_all(b"+")
+        while True:
+            await stream.send_all(piece)
+            await trio.sleep(1)
+
+    world.serve = serve
+    async with running(tmp_path, world, bus=BUS) as engine:
+        await engine.add()
+        await trio.sleep(100)
+        assert engine.sink.state.error
