@@ -28,6 +28,14 @@ def test_no_conflict_of_a_merge_is_left(path: Path) -> None:
     assert not re.search(r"^(<{7}|>{7}) ", path.read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def test_each_decision_has_a_number_of_its_own() -> None:
+    names = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [name.partition("-")[0] for name in names]
+    assert len(set(numbers)) == len(numbers)
+    titles = [(ROOT / "docs" / "decisions" / name).read_text(encoding="utf-8").partition(":")[0] for name in names]
+    assert titles == [f"# {number}" for number in numbers]
+
+
 @pytest.mark.parametrize(
     ("text", "wrapped"),
     [
