@@ -74,6 +74,7 @@ from engine.signed_links import LinkKeys
 from engine.silent_hosts import Hosts
 from engine.sinks.service import Sinks
 from engine.sinks.sink import Sink
+from engine.store import accounts
 from engine.store.bodies import Spool
 from engine.store.vault import Vault
 from engine.store.writer import Store
@@ -262,6 +263,8 @@ async def _queue(config: Config, world: World, store: Store, journal: Journal, h
     policy = Policy(config.retry.schedule, config.retry.jitter)
     clock = ClockCorrection(store, policy, config.imap.copy_schedule, world)
     await clock.put_right()
+    # What is found out now is told before the accounts start.
+    journal.sandboxes |= accounts.in_sandbox(store.reader)
     waiting = await recover(store, recorder, schedule, world.now())
     dispatch = Dispatch(
         schedule,

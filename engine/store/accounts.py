@@ -68,6 +68,16 @@ def ids(db: sqlite3.Connection) -> list[str]:
     return [account for (account,) in db.execute("SELECT id FROM account ORDER BY created, id")]
 
 
+def in_sandbox(db: sqlite3.Connection) -> set[str]:
+    """The ids of the accounts whose servers are inside the engine, whether or not the rest can be read."""
+    text = "CAST(record AS TEXT)"
+    rows = db.execute(
+        f"SELECT id FROM account WHERE instr({text}, '\"sandbox\"') "
+        f"AND CASE WHEN json_valid({text}) THEN json_extract({text}, '$.sandbox') = 1 END"
+    )
+    return {account for (account,) in rows}
+
+
 def save(tx: Tx, account: str, record: bytes, now: float, restricted: frozenset[str] = frozenset()) -> None:
     """Add the account, or replace its registration and clear the error of the old one."""
     tx.execute(
