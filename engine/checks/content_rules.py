@@ -57,7 +57,7 @@ def broken_cids(mail: CheckedMail) -> Iterator[SubmitCheck]:
         if scheme.lower() == "cid" and name not in mail.cids and unquote(name) not in mail.cids:
             broken.append(each)
     if broken:
-        text = f"No file of the message has the id of {listed(broken)}: attach it with that cid"
+        text = f"No attached file has the id in {listed(broken)}, so recipients see a gap: attach it with that cid"
         yield found("cidBroken", "error", text, mail.member("html"))
 
 
@@ -77,9 +77,13 @@ def insecure_links(mail: CheckedMail) -> Iterator[SubmitCheck]:
 
 def _not_secure(links: list[str], field: str) -> SubmitCheck:
     text = (
-        f"Links with http instead of https: {listed(links)}. Programs warn before them, or do not load their pictures"
+        f"Links or pictures with http instead of https: {listed(links)}. Mail programs warn about such links, or do "
+        "not load such pictures"
     )
     return found("linkNotSecure", "warning", text, field)
+
+
+_PLACES = {"subject": "subject", "text": "text", "html": "HTML"}
 
 
 def unresolved_variables(mail: CheckedMail) -> Iterator[SubmitCheck]:
@@ -95,7 +99,8 @@ def unresolved_variables(mail: CheckedMail) -> Iterator[SubmitCheck]:
     for name, text in texts:
         left = [each.group() for pattern in (_VARIABLES, _NO_VALUES) for each in pattern.finditer(_plain(text))]
         if left:
-            told = f"Recipients will see this as it is: {listed(left)}. It looks like a variable that was not replaced"
+            told = f"Recipients will see {listed(left)} in the {_PLACES[name]}: "
+            told += "that looks like a variable that was not replaced"
             yield found("variableUnresolved", "warning", told, mail.member(name))
 
 
