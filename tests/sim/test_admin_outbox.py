@@ -140,6 +140,8 @@ async def test_an_attempt_that_only_some_accept(tmp_path: Path, autojump_clock: 
         await trio.sleep(1)
         await ann.get(f"/admin/outbox/{queue_id}")
         assert ann.has("Attempt 1 was accepted for some recipients")
+        attempt = ann.page.partition("accepted for some recipients")[2].partition("</li>")[0]
+        assert "250 2.0.0" in attempt and "takes no mail" not in attempt
         # The words of the deferral are about the one who is tried again; the other has words of its own.
         entry = ann.page.partition("Not accepted this time")[2].partition("</li>")[0]
         assert re.findall(r"\w+\+[bc]@", entry)[:2] == ["defer+b@", "reject+c@"]
