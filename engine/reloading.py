@@ -66,7 +66,7 @@ class Reloading:
         self._context.streams.share.limit(config.http.streams, config.http.streams_per_token)
         self._context.cross_origin.change(config.http)
         self._context.sinks.configure(config.sinks)
-        self._sinks = config.sinks
+        self._sinks = self._context.started.sinks = config.sinks
         self._in_force.update((key, new[key]) for key in changed if key in LIVE)
         if left:
             log.warning("the configuration is reloaded, but these keys need a restart: %s", ", ".join(left))

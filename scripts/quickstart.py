@@ -88,7 +88,7 @@ async def quickstart(steps: Steps, once: bool) -> None:
 
             steps.next(f"sent: {end['data']['response']}")
             if not once:
-                print_where_to_look_next(await sign_in_link(api))
+                print_where_to_look_next(await sign_in_link(api), enter_link())
                 await engine.wait()
                 raise trouble_with_log(f"The engine ended by itself with code {engine.returncode}.")
             nursery.cancel_scope.cancel()
@@ -192,7 +192,13 @@ async def sign_in_link(api: httpx2.AsyncClient) -> str:
     return link
 
 
-def print_where_to_look_next(link: str) -> None:
+def enter_link() -> str | None:
+    """The link with which the owner first opens the pages, as the start wrote it to the log; None if people exist."""
+    return next((line for line in LOG.read_text().splitlines() if line.startswith(f"{URL}/admin/enter?key=")), None)
+
+
+def print_where_to_look_next(link: str, enter: str | None) -> None:
+    first = f". This link lets you in, once, to choose a name and a password:\n\n  {enter}" if enter else ""
     tell(f"""
 The engine serves on {URL} until Ctrl-C, and events are printed here. In another terminal:
 
@@ -205,6 +211,8 @@ The engine serves on {URL} until Ctrl-C, and events are printed here. In another
 To connect a mailbox as your customers will, by OAuth2, open this in a browser; the sandbox asks for consent:
 
   {link}
+
+The pages: {URL}/admin{first}
 
 A mailbox of your own: README.md. Every setting: config.toml. What the engine promises: docs/design.md.
 """)

@@ -28,7 +28,7 @@ async def domain_checks(lookups: Lookups, sending: Sending) -> list[SubmitCheck]
     """What the domains of a message publish, asked for at most `SECONDS`."""
     domain = sending.author
     if f".{domain}".endswith(f".{SANDBOX_DOMAIN}") or "." not in domain or domain.startswith("["):
-        text = f"SPF, DKIM and DMARC are not checked: {domain} is no domain of the internet"
+        text = f"SPF, DKIM and DMARC are not checked: {domain} is not a domain on the internet"
         return [found("notLookedUp", "info", text, FROM)]
     deadline = trio.current_time() + SECONDS
     return await check_domain(lookups.until(deadline), sending)

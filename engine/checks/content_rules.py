@@ -57,7 +57,7 @@ def broken_cids(mail: CheckedMail) -> Iterator[SubmitCheck]:
         if scheme.lower() == "cid" and name not in mail.cids and unquote(name) not in mail.cids:
             broken.append(each)
     if broken:
-        text = f"No file of the message has the id of {listed(broken)}: attach it with that cid"
+        text = f"No attached file has the id in {listed(broken)}, so recipients see a gap: attach it with that cid"
         yield found("cidBroken", "error", text, mail.member("html"))
 
 
@@ -79,9 +79,13 @@ def insecure_links(mail: CheckedMail) -> Iterator[SubmitCheck]:
 
 def _not_secure(links: list[str], field: str) -> SubmitCheck:
     text = (
-        f"Links with http instead of https: {listed(links)}. Programs warn before them, or do not load their pictures"
+        f"Links or pictures with http instead of https: {listed(links)}. Mail programs warn about such links, or do "
+        "not load such pictures"
     )
     return found("linkNotSecure", "warning", text, field)
+
+
+_PLACES = {"subject": "subject", "text": "text", "html": "HTML"}
 
 
 def unresolved_variables(mail: CheckedMail) -> Iterator[SubmitCheck]:
@@ -97,7 +101,8 @@ def unresolved_variables(mail: CheckedMail) -> Iterator[SubmitCheck]:
         left = [each for each in left if name != "text" or each not in told]
         told.update(left if name == "html" else ())
         if left:
-            says = f"Recipients will see this as it is: {listed(left)}. It looks like a variable that was not replaced"
+            says = f"Recipients will see {listed(left)} in the {_PLACES[name]}: "
+            says += "that looks like a variable that was not replaced"
             yield found("variableUnresolved", "warning", says, mail.member(name))
 
 

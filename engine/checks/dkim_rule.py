@@ -42,7 +42,8 @@ async def _dkim_of_server(ask: Ask, sending: Sending) -> Judged:
         if service is not None and service.name == owner.name:
             text = f"{owner.name} signs the mail of {told} itself"
             return Judged((found("dkimOk", "ok", text, FROM),), "yes", domain)
-        text = f"Only {owner.name} can sign mail of {told}, and this leaves through {sending.server}: send it there"
+        text = f"Only {owner.name} can sign mail of {told}, and this leaves through {sending.server}: "
+        text += f"send it through an account at {owner.name}"
         return Judged((found("dkimMissing", "warning", text, FROM),), "no", domain)
     if service is None or not service.selectors:
         return await _unknown_selector(ask, sending)

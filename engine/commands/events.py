@@ -374,6 +374,8 @@ def _refusal(status: int, body: bytes | None) -> str:
     if status == 403:
         return "the token's scopes do not allow following events"
     try:
-        return f"refused with {status}: {msgspec.json.decode(body or b'', type=dict)['message']}"
+        problem = msgspec.json.decode(body or b"", type=dict)
+        faults = "; ".join(str(each["message"]) for each in problem.get("fields", ()))
+        return f"refused with {status}: {faults or problem['message']}"
     except (msgspec.DecodeError, KeyError):
         return f"refused with {status}; is this the engine's address?"

@@ -111,6 +111,8 @@ def _line(entry: dict[str, Any]) -> str:
     """One entry of a timeline as a line: when, what, whom it concerns, and the words that go with it."""
     attempt = entry.get("attempt")
     said = entry.get("response") or entry.get("url") or entry.get("path") or entry.get("sendAt") or ""
+    if "from" in entry:
+        said = f"from {entry['from']['address']}"
     if attempt is not None:
         said = attempt.get("outcome", "under way")
     parts = [

@@ -61,6 +61,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser], add:
     add_options(command)
 
 
+def _skipped(why: dict[str, str]) -> str:
+    """Why nobody gets the message: the recipients are suppressed, or have left its list."""
+    where = f"on the blocklist {why['listId']}" if "listId" in why else "suppressed"
+    return f"the recipient is {where} ({why['reason']})"
+
+
 def _seconds(text: str) -> float:
     from engine.quantities import parse_duration
 
@@ -82,7 +88,7 @@ def _send(options: argparse.Namespace) -> int:
     if options.check and not options.json:
         _show_checks(answer)
     if "queueId" not in answer:
-        put_json(answer) if options.json else complain(f"nothing was queued: {answer['skipped']['reason']}")
+        put_json(answer) if options.json else complain(f"nothing was queued: {_skipped(answer['skipped'])}")
         return 1
     if options.wait is None:
         if options.json:
@@ -108,7 +114,7 @@ def _rehearsed(answer: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         put_json(answer)
     elif "skipped" in answer:
-        complain(f"nothing would be sent: {answer['skipped']['reason']}")
+        complain(f"nothing would be sent: {_skipped(answer['skipped'])}")
     else:
         _show_checks(answer)
     is_wrong = any(each["severity"] == "error" for each in answer.get("checks", ()))
@@ -120,7 +126,7 @@ def _show_checks(answer: dict[str, Any]) -> None:
     if rows:
         table([("severity", "check", "what"), *rows])
     else:
-        say("nothing was found that speaks against the message")
+        say("no problem was found in the message")
 
 
 def show(entry: dict[str, Any]) -> None:

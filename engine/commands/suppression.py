@@ -144,7 +144,12 @@ def _add(options: argparse.Namespace) -> int:
     if options.json:
         put_json({"added": new, "replaced": len(given) - new, "skipped": skipped})
     else:
-        print(f"{new} added, {len(given) - new} replaced" + (f", {skipped} wrong lines skipped" if skipped else ""))
+        from engine.repeated_errors import counted
+
+        print(
+            f"{new} added, {len(given) - new} replaced"
+            + (f", {counted(skipped, 'wrong line')} skipped" if skipped else "")
+        )
     return 0
 
 

@@ -78,7 +78,7 @@ class StepGiven(Request, frozen=True, kw_only=True):
         """One of `reply` and `fault`, at a stage that has it."""
         reply, fault, stage, server = get("reply"), get("fault"), get("stage"), get("server")
         if reply is UNSET and fault is UNSET:
-            yield "reply", "is required, or fault"
+            yield "reply", "is required, unless there is a fault"
             return
         if reply is not UNSET and fault is not UNSET:
             yield "fault", "is not allowed beside reply"
@@ -105,7 +105,7 @@ class StepGiven(Request, frozen=True, kw_only=True):
                     yield "reply", "must be NO and a text at the imap server, in ASCII"
             elif not (_REPLY.fullmatch(reply) or (stage == "dot" and _ACCEPTED.fullmatch(reply))):
                 codes = "2xx, 4xx or 5xx" if stage == "dot" else "4xx or 5xx"
-                yield "reply", f"must be a code ({codes}), a blank and a text in ASCII"
+                yield "reply", f"must be a code ({codes}), a space and a text in ASCII"
 
 
 class ArrivingGiven(Request, frozen=True, kw_only=True):
@@ -145,7 +145,7 @@ class ArrivingGiven(Request, frozen=True, kw_only=True):
         if kind not in ("bounce", "softBounce", "delay"):
             yield "response", "is only for kind bounce, softBounce and delay"
         elif not _REPLY.fullmatch(response):
-            yield "response", "must be a code (4xx or 5xx), a blank and a text in ASCII"
+            yield "response", "must be a code (4xx or 5xx), a space and a text in ASCII"
 
 
 class ScriptGiven(Request, frozen=True, kw_only=True):

@@ -133,6 +133,21 @@ async def test_what_a_deferred_message_says(tmp_path: Path, autojump_clock: obje
         assert ann.has("2 recipients") and ann.has("Deferred 1") and ann.has("Sent 1")
 
 
+async def test_an_attempt_that_only_some_accept(tmp_path: Path, autojump_clock: object) -> None:
+    async with visiting(tmp_path) as ann:
+        to = ("a@sandbox.example", "defer+b@sandbox.example", "reject+c@sandbox.example")
+        queue_id = (await ann.engine.submit("shop", *to))["queueId"]
+        await trio.sleep(1)
+        await ann.get(f"/admin/outbox/{queue_id}")
+        assert ann.has("Attempt 1 was accepted for some recipients")
+        attempt = ann.page.partition("accepted for some recipients")[2].partition("</li>")[0]
+        assert "250 2.0.0" in attempt and "takes no mail" not in attempt
+        # The words of the deferral are about the one who is tried again; the other has words of its own.
+        entry = ann.page.partition("Not accepted this time")[2].partition("</li>")[0]
+        assert re.findall(r"\w+\+[bc]@", entry)[:2] == ["defer+b@", "reject+c@"]
+        assert entry.index("451 4.3.0") < entry.index("reject+c@") < entry.index("550 5.1.1")
+
+
 async def test_paused_it_leads_to_its_account(tmp_path: Path, autojump_clock: object) -> None:
     async with visiting(tmp_path) as ann:
         await ann.engine.pause(True, "shop")

@@ -68,7 +68,7 @@ async def test_a_recipient_gets_no_mail_at_all_and_then_again(tmp_path: Path, au
         assert ann.url == PATH and ann.has("ann@example.com gets no mail any more")
         assert ann.has("asked by telephone") and ann.has("all accounts") and ann.has("Until 2999-12-31 00:00 UTC")
         await ann.follow(await ann.post(PATH, **form, account="acme"))
-        assert ann.has("From mail of acme") and ann.has("Until the entry is removed")
+        assert ann.has("For mail from acme") and ann.has("Until the entry is removed")
         reader, gone = ann.engine.context.store.reader, "is not suppressed here any more"
         await ann.follow(await ann.post("/admin/unsuppress", recipient="ann@example.com", account="acme"))
         assert ann.has(gone) and [each.scope for each in suppressions.entries(reader, None, 0.0, 0, 9)[1]] == [""]

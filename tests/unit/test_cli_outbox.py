@@ -16,8 +16,10 @@ pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.fixture
-def queue(folder: Path) -> Path:
+def queue(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A journal with messages in several states."""
+    # No command finds an engine that happens to run on the default port.
+    monkeypatch.setenv("ENGINE_HTTP__PORT", "1")
     database.prepare_folder(folder)
     with contextlib.closing(database.open_writer(folder)) as db:
         for number, (state, account, subject) in enumerate(

@@ -58,5 +58,5 @@ def test_a_check_shows_the_checks_and_sends(
 def test_mail_that_nobody_gets_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     Answers(monkeypatch, {"response": "Skipped", "skipped": {"reason": "bounce"}})
     assert cli.main(SEND) == 1
-    assert "nothing was queued: bounce" in capsys.readouterr().err
+    assert "nothing was queued: the recipient is suppressed (bounce)" in capsys.readouterr().err
     assert cli.main((*SEND, "--dry-run")) == 1

@@ -93,7 +93,7 @@ class TestCommands:
         assert "addresses.txt, line 451: 'no address' is not an address" in said and "nothing was done" in said
         assert listed(capsys) == []
         assert cli.main(["suppression", "add", "--file", str(file), "--skip-wrong"]) == 0
-        assert capsys.readouterr().out == "450 added, 0 replaced, 1 wrong lines skipped\n"
+        assert capsys.readouterr().out == "450 added, 0 replaced, 1 wrong line skipped\n"
         assert len(listed(capsys)) == 450
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(names[1:]).encode())))
         assert cli.main(["suppression", "remove", "--file", "-"]) == 0

@@ -10,7 +10,7 @@ from engine.api import outbox as api
 from engine.api import timeline as timeline_api
 from engine.isotime import iso
 from engine.schema.outbox import OutboxEntry, OutboxRecipient, OutboxUpdated
-from engine.schema.timeline import TimelineEntry
+from engine.schema.timeline import RefusedRecipient, TimelineEntry
 from engine.web.layout import path
 from engine.web.page import action, page
 from engine.web.pages.outbox import KINDS, PATH
@@ -57,7 +57,9 @@ async def _shown(visit: Visit, queue_id: str, errors: dict[str, str] | None = No
         more_recipients=len(recipients) - MOST_RECIPIENTS,
         counts=_counts(recipients),
         timeline=timeline,
-        happened=[(_looks(each), each, each.attempt or None, _seconds(each)) for each in timeline.entries],
+        happened=[
+            (_looks(each), each, each.attempt or None, _seconds(each), *_concerned(each)) for each in timeline.entries
+        ],
         most_named=MOST_NAMED,
         most_lines=MOST_LINES,
         kinds=KINDS,
@@ -128,6 +130,20 @@ def _counts(recipients: list[OutboxRecipient]) -> list[tuple[str, int]]:
     """How many recipients are in which state, the worst first."""
     states = [each.state for each in recipients]
     return [(state, states.count(state)) for state in _WORST if state in states]
+
+
+def _concerned(entry: TimelineEntry) -> tuple[list[str], tuple[RefusedRecipient, ...]]:
+    """Whom an entry concerns, without those of a failed attempt who were refused for good; and these.
+
+    The words of such an entry are about those who are tried again, if there are any.
+    """
+    whom = list(entry.recipients or ())
+    if entry.type != "deliveryError":
+        return whom, ()
+    refused = entry.rejected or ()
+    gone = {each.address for each in refused}
+    waiting = [each for each in whom if each not in gone]
+    return (waiting, refused) if waiting else (whom, ())
 
 
 def _looks(entry: TimelineEntry) -> str:
