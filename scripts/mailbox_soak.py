@@ -187,7 +187,7 @@ def run(options: argparse.Namespace, stack: ExitStack) -> int:
             engine.ask("PUT", "/v1/account/jane/sync", {"sync": True})
             time.sleep(0.5)
             for event in engine.events(told)[heard:]:
-                reader.hear(event, killed=ask.killed)
+                reader.hear(event)
             heard = len(told)
             reader.read_again(there[1])
             wrong = differences(reader, there)

@@ -31,6 +31,7 @@ import trio
 
 from engine.accounts import observed_changes
 from engine.accounts.arrivals import Arrivals
+from engine.accounts.requested_changes_under_way import GONE
 from engine.accounts.unreadable_messages import CHANGES, DATE, FLAGS, within
 from engine.events.journal import Journal
 from engine.imap.commands import search_date
@@ -467,7 +468,8 @@ class WatchedFolder:
                     if quiet:
                         mailboxes.remove(tx, row.id, uid)
                     else:
-                        source = observed_changes.API if doubtful.get(uid, ()) is None else None
+                        concerned = doubtful.get(uid, ())
+                        source = observed_changes.API if concerned is None or GONE in concerned else None
                         observed_changes.message_gone(tx, journal, row, uid, source)
 
             await self._store.commit(change)

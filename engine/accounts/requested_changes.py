@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+import trio
+
 from engine.accounts.observed_changes import API, flags_changed, message_gone
-from engine.accounts.requested_changes_under_way import Change, MessageChanges
+from engine.accounts.requested_changes_under_way import REMOVAL, Change, MessageChanges
 from engine.errors import Problem
 from engine.events.journal import Journal
 from engine.imap.changer import DELETED
@@ -69,11 +71,16 @@ class Changer:
         self._journal = journal
 
     async def mark(self, row: MailboxRow, uids: Sequence[int], flags: Marks, labels: Marks) -> tuple[Done, Done]:
-        """Change flags and labels. Raises `Problem` 400 if the server does not accept them, `CommandRefused`."""
+        """Change flags and labels. Raises `Problem` 400 if the server does not accept them, `CommandRefused`.
+
+        What another request has begun with these messages ends before, so that no older answer than its own is stored.
+        """
         session = self._session
         labelled: Done = {}
         refusal: CommandRefused | None = None
         concerned = None if flags.set is not None else {flag.lower() for _, _, given in flags.steps for flag in given}
+        with trio.move_on_at(session.deadline):
+            await self._changes.settled(row.id, uids)
         with self._changes.changing(row.id, uids, concerned=concerned) as changing:
             await self._changes.keep(self._store, row.account, changing, uids)
             try:
@@ -90,11 +97,10 @@ class Changer:
 
             def change(tx: Tx) -> None:
                 known = now if mailboxes.exists(tx, row.id) else {}
-                unannounced = [uid for uid in known if mailboxes.flags(tx, row.id, uid) is None]
-                self._changes.unannounced(row.id, unannounced, concerned)
+                ours = self._changes.doubtful(row.id, known)  # perhaps of other requests, too
                 for uid, told in known.items():
-                    flags_changed(tx, self._journal, row, uid, told, API, concerned)
-                self._changes.finish(tx, changing)
+                    flags_changed(tx, self._journal, row, uid, told, API, ours[uid])
+                self._changes.finish(tx, changing, mailboxes.unannounced(tx, row.id, known))
 
             await self._store.commit(change)
         if refusal is not None:
@@ -109,7 +115,7 @@ class Changer:
         session = self._session
         exact = session.offers("MOVE") or session.offers("UIDPLUS")
         message_ids = await self._message_ids(uids)
-        with self._changes.changing(row.id, uids if exact else None, into=target.id) as changing:
+        with self._changes.changing(row.id, uids if exact else None, into=target.id, concerned=REMOVAL) as changing:
             await self._changes.keep(self._store, row.account, changing, uids, message_ids)
             try:
                 copied = await session.move(uids, target.path)
@@ -126,7 +132,8 @@ class Changer:
     async def remove(self, row: MailboxRow, uids: Sequence[int]) -> int:
         """Remove messages permanently; return how many are gone. Raises `CommandRefused`."""
         session = self._session
-        with self._changes.changing(row.id, uids if session.offers("UIDPLUS") else None) as changing:
+        exact = session.offers("UIDPLUS")
+        with self._changes.changing(row.id, uids if exact else None, concerned=REMOVAL) as changing:
             await self._changes.keep(self._store, row.account, changing, uids)
             await session.store(uids, (DELETED,))
             await session.expunge(uids)
@@ -157,13 +164,13 @@ class Changer:
         target: MailboxRow | None = None,
         copied: Copied | None = None,
     ) -> None:
-        known = mailboxes.exists(tx, row.id)
-        unannounced = [uid for uid in gone if not message_gone(tx, self._journal, row, uid, API)] if known else []
+        for uid in gone if mailboxes.exists(tx, row.id) else ():
+            message_gone(tx, self._journal, row, uid, API)
         # Courier may still list what another client's EXPUNGE has removed meanwhile; the watch then sees it go.
-        self._changes.unannounced(row.id, [*unannounced, *(uid for uid in uids if uid not in frozenset(gone))])
+        listed = [uid for uid in uids if uid not in frozenset(gone)]
         if target is not None and copied is not None and target.uid_validity in (None, copied.uid_validity):
             requested_arrivals.note(tx, target.id, copied.uids.values())
-        self._changes.finish(tx, changing)
+        self._changes.finish(tx, changing, [*mailboxes.unannounced(tx, row.id, gone), *listed])
 
 
 def _have(name: str, given: Sequence[str], now: Iterable[frozenset[str]]) -> bool:

@@ -4,8 +4,8 @@ A request changes messages over its own connection and commits the result with i
 observe the same change, and has to wait (`settled`, `arrivals_settled`). Afterwards it may still have an older answer,
 and has to ask again (`touched`). What the watch observes itself still counts as the request's (`doubtful`, `arriving`)
 if the connection broke during the change, so that it is unknown whether it was made, and if the request changed or
-removed a message that was not announced yet (`unannounced`). It counts so after a crash, too: a change is kept on disk
-(`keep`) from before its command is sent until its result is stored (`finish`).
+removed a message that was not announced yet. It counts so after a crash, too: a change is kept on disk (`keep`) from
+before its command is sent until its result is stored (`finish`), and for unannounced messages for as long as it counts.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ LATE_SECONDS = 5.0
 """Seconds after a change in which an unsolicited report may still describe the state before it."""
 DOUBT_SECONDS = 300.0
 """Seconds for which an interrupted change, once observed, counts as the request's."""
+GONE = "the message itself"
+"""Stands beside flags for the message, which a change may remove; no flag has a space."""
+REMOVAL = frozenset({GONE, "\\deleted"})
+"""What the removal of messages concerns."""
 KEPT = 4_096
 """Maximum changes that are remembered; with an older mark, everything has to be fetched again."""
 
@@ -36,7 +40,7 @@ KEPT = 4_096
 class Change:
     """One change of some or all messages of a mailbox, and their target mailbox if they are moved.
 
-    `concerned` are the flags it may change (lower case); None: any, or the messages themselves.
+    `concerned` are the flags it may change (lower case), and `GONE` if it may remove the messages; None: any.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class MessageChanges:
             change = Change(each.mailbox, each.spans, each.into, each.concerned)
             change.message_ids, change.stored, change.ended_at = each.message_ids, number, math.inf
             self._recalled.append(change)
-            self._doubtful.append(change)
+            self._doubt(change)
 
     async def keep(
         self, store: Store, account: str, change: Change, uids: Collection[int], message_ids: Collection[str] = ()
@@ -98,8 +102,7 @@ class MessageChanges:
         `message_ids`: those of the messages that it puts into another mailbox.
         """
         change.message_ids = message_ids
-        concerned = None if change.concerned is None else tuple(change.concerned)
-        kept = Unfinished(change.mailbox, ranges(sorted(uids)), concerned, change.into, tuple(message_ids))
+        kept = _kept(change, uids)
         void = frozenset(self._void)
 
         def write(tx: Tx) -> int:
@@ -109,9 +112,18 @@ class MessageChanges:
         change.stored = await store.commit(write)
         self._void -= void
 
-    def finish(self, tx: Tx, change: Change) -> None:
-        """The result is stored with this commit."""
-        if change.stored is not None:
+    def finish(self, tx: Tx, change: Change, unannounced: Collection[int] = ()) -> None:
+        """The result is stored with this commit.
+
+        `unannounced`: those of its messages that the watch may announce as they were before, and then see changed.
+        """
+        if unannounced and change.mailbox is not None:
+            left = Change(change.mailbox, ranges(sorted(unannounced)), None, change.concerned)
+            left.stored, left.ended_at = change.stored, trio.current_time()
+            self._doubt(left)
+            if left.stored is not None:
+                unfinished_changes.replace(tx, left.stored, _kept(left, unannounced))
+        elif change.stored is not None:
             unfinished_changes.remove(tx, (change.stored,))
 
     async def looked_into_all(self, store: Store) -> None:
@@ -139,7 +151,7 @@ class MessageChanges:
     ) -> Iterator[Change]:
         """Wrap a change of messages (None: any of the mailbox), or their move or copy `into` a mailbox, or both.
 
-        `concerned` are the flags that it may change, in lower case; None: any.
+        `concerned` is as in `Change`.
 
         It lasts from the command to the server until the result is committed. If the block raises, the result is
         unknown.
@@ -149,7 +161,7 @@ class MessageChanges:
         try:
             yield change
         except BaseException:
-            self._doubtful.append(change)
+            self._doubt(change)
             raise
         finally:
             self._open.remove(change)
@@ -183,17 +195,14 @@ class MessageChanges:
         ]
         return [uid for uid in uids if any(each.holds(mailbox, uid) for each in recent)] if recent else []
 
-    def unannounced(self, mailbox: int, uids: Collection[int], concerned: Collection[str] | None = None) -> None:
-        """A request has changed or removed messages not announced yet: the watch may announce both afterwards."""
-        if uids:
-            change = Change(mailbox, ranges(sorted(uids)), None, concerned)
-            change.ended_at = trio.current_time()
-            self._doubtful.append(change)
-
     def doubtful(self, mailbox: int, uids: Collection[int]) -> dict[int, Collection[str] | None]:
-        """Those of the messages whose observed change counts as a request's, and which flags do; None: any."""
+        """Those of the messages whose observed change counts as a request's, and what of them; None: any change.
+
+        These are the messages that are being changed, too.
+        """
         late = trio.current_time() - DOUBT_SECONDS
         recent = [each for each in self._doubtful if each.mailbox == mailbox and each.ended_at > late]
+        recent += [each for each in self._open if each.mailbox == mailbox]
         found: dict[int, Collection[str] | None] = {}
         for uid in uids if recent else ():
             held = [each.concerned for each in recent if each.holds(mailbox, uid)]
@@ -206,3 +215,14 @@ class MessageChanges:
         late = trio.current_time() - DOUBT_SECONDS
         recent = [each for each in self._doubtful if each.into == mailbox and each.ended_at > late]
         return frozenset(found for each in recent for found in each.message_ids)
+
+    def _doubt(self, change: Change) -> None:
+        if len(self._doubtful) == KEPT and (oldest := self._doubtful[0].stored) is not None:
+            self._void.add(oldest)
+        self._doubtful.append(change)
+
+
+def _kept(change: Change, uids: Collection[int]) -> Unfinished:
+    """What is kept on disk of a change, which concerns these messages."""
+    concerned = None if change.concerned is None else tuple(sorted(change.concerned))
+    return Unfinished(change.mailbox, ranges(sorted(uids)), concerned, change.into, tuple(change.message_ids))

@@ -12,8 +12,8 @@ from typing import Any
 from msgspec import UNSET
 
 from engine.api.context import Context
-from engine.errors import Problem
 from engine.events.delivery_counts import BOUNDS
+from engine.field_errors import invalid
 from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.isotime import iso
@@ -32,8 +32,8 @@ from engine.schema.stats import (
     StatsQuery,
     TimeToAccept,
 )
-from engine.store import delivery_figures, events, outbox
-from engine.store.delivery_figures import DAY, HOUR
+from engine.store import delivery_figures, events, outbox, suppressions
+from engine.store.delivery_figures import DAY, HOUR, HOURLY
 from engine.version import VERSION
 
 MOST_NAMED = 50
@@ -71,10 +71,10 @@ async def _delivery(context: Context, query: StatsQuery) -> Delivery | None:
     last = world.now() if end is None else end.timestamp()
     first = last - DAY if start is None else start.timestamp()
     if not 0 < last - first <= LONGEST_SPAN.total_seconds():
-        raise Problem(400, f"from must be at most {LONGEST_SPAN.days} days before to, and not after it")
-    stop = last // HOUR + 1 if end is None else -(-last // HOUR)
-    span = range(max(0, int(first // HOUR)), max(0, int(stop)))
-    domain = query.domain and query.domain.lower()
+        raise invalid("from", f"must be at most {LONGEST_SPAN.days} days before to, and not after it")
+    span = _hours(first, last + 1 if end is None else last, world.now())
+    # As addresses are written when they are sent to.
+    domain = query.domain and suppressions.key_of(f"x@{query.domain}").rpartition("@")[2]
     try:
         found = await world.in_thread(
             delivery_figures.read, context.store.path, span, query.account, domain, MOST_NAMED
@@ -83,13 +83,24 @@ async def _delivery(context: Context, query: StatsQuery) -> Delivery | None:
         return None
     return Delivery(
         start=iso(float(span.start * HOUR)),
-        end=iso(last),
+        end=iso(min(float(span.stop * HOUR), max(last, world.now()))),
         total=DeliveryCounts(**_counts(found.total)),
         accounts=tuple(AccountDelivery(account=name, **_counts(counts)) for name, counts in found.accounts),
         domains=tuple(DomainDelivery(domain=name, **_counts(counts)) for name, counts in found.domains),
         other_accounts=found.other_accounts,
         other_domains=found.other_domains,
     )
+
+
+def _hours(first: float, last: float, now: float) -> range:
+    """The hours that a span touches; whole days where the figures of hours may have been added up."""
+    start, stop = int(first // HOUR), int(-(-last // HOUR))
+    added_up = int(now - HOURLY) // HOUR
+    if start < added_up:
+        start -= start % 24
+    if stop < added_up:
+        stop += -stop % 24
+    return range(max(0, start), max(0, stop))
 
 
 def _counts(outcomes: Mapping[str, int]) -> dict[str, Any]:

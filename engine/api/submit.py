@@ -28,7 +28,6 @@ from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.http.problems import JSON
 from engine.isotime import iso
-from engine.mail.compose import Composed
 from engine.queue.accept import Incoming
 from engine.queue.idempotency import repeated
 from engine.schema.blocklists import Skipped
@@ -146,7 +145,7 @@ async def submit(
             checkable = Checkable(incoming, unresolved, body.raw is not UNSET, terms.list_id is not None)
             noticed = await context.checking.one(found, checkable)
         if body.dry_run:
-            return await _rehearsal(incoming.message.message_id, incoming.content, _shown(referenced), noticed)
+            return await _rehearsal(incoming, _shown(referenced), noticed)
         return await _queued(context, incoming, _shown(referenced), noticed, key, fingerprint)
 
 
@@ -236,8 +235,11 @@ def _result(prepared: Prepared, reference: ReferenceShown | UnsetType, *, queued
             return MergeResult(success=False, to=to, error=error, code=code or "SubmitFail", status_code=status)
         case _:
             message = outcome.message
+            suppressed = suppressed_shown(outcome.suppressed)
             if not queued:
-                return MergeResult(success=True, to=to, message_id=message.message_id, reference=reference)
+                return MergeResult(
+                    success=True, to=to, message_id=message.message_id, reference=reference, suppressed=suppressed
+                )
             return MergeResult(
                 success=True,
                 to=to,
@@ -245,7 +247,7 @@ def _result(prepared: Prepared, reference: ReferenceShown | UnsetType, *, queued
                 queue_id=message.queue_id,
                 send_at=iso(message.send_at),
                 reference=reference,
-                suppressed=suppressed_shown(outcome.suppressed),
+                suppressed=suppressed,
             )
 
 
@@ -344,12 +346,17 @@ def _shown(referenced: Referenced) -> ReferenceShown | UnsetType:
     return UNSET if referenced.shown is UNSET else replace(referenced.shown, document_store=False)
 
 
-async def _rehearsal(
-    message_id: str, composed: Composed, reference: ReferenceShown | UnsetType, checks: Checks
-) -> DryRun | Response:
+async def _rehearsal(incoming: Incoming, reference: ReferenceShown | UnsetType, checks: Checks) -> DryRun | Response:
     """The answer to a `dryRun`; a large one is sent piece by piece."""
+    composed = incoming.content
     head = composed.header + composed.bcc_header + b"\r\n"
-    answer = DryRun(message_id=message_id, preview="", reference=reference, checks=checks)
+    answer = DryRun(
+        message_id=incoming.message.message_id,
+        preview="",
+        reference=reference,
+        suppressed=suppressed_shown(incoming.suppressed),
+        checks=checks,
+    )
     if len(composed.body) <= HERE:
         return replace(answer, preview=base64.b64encode(head + composed.body).decode())
     start = msgspec.json.encode(answer).removesuffix(b'"}')

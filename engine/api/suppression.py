@@ -62,13 +62,17 @@ async def add(context: Context, body: SuppressionAdd, *, caller: Token | None = 
     for the entry.
     """
     scope = _scope(context, None if body.account is UNSET else body.account, caller)
+    now = context.world.now()
+    expires = body.expires.timestamp() if body.expires else None
+    if expires is not None and expires <= now:
+        raise invalid("expires", "must be in the future")
     entry = Suppression(
         scope=FOR_ALL if scope is None else scope,
         recipient=body.recipient,
         reason=body.reason,
         source="api",
-        created=context.world.now(),
-        expires=body.expires.timestamp() if body.expires else None,
+        created=now,
+        expires=expires,
     )
     return SuppressionAdded(added=await carry_through(context.store.admit(lambda tx: suppressions.put(tx, entry))))
 

@@ -71,7 +71,9 @@ def insecure_links(mail: CheckedMail) -> Iterator[SubmitCheck]:
     ]
     if links:
         yield _not_secure(links, mail.member("html"))
-    elif not mail.htmls and (written := _WEB_LINK.findall(mail.text)):
+    elif written := [
+        each for each in _WEB_LINK.findall(mail.text) if not any(each in html.words for html in mail.htmls)
+    ]:
         yield _not_secure(written, mail.member("text"))
 
 
@@ -91,17 +93,17 @@ def unresolved_variables(mail: CheckedMail) -> Iterator[SubmitCheck]:
     for field, names in mail.unresolved.items():
         text = f"The template names variables without a value, so that nothing stands in their place: {listed(names)}"
         yield found("variableUnresolved", "warning", text, field)
-    texts = (
-        ("subject", mail.subject),
-        ("text", mail.text if not mail.htmls else ""),
-        ("html", "\n".join(html.words for html in mail.htmls)),
-    )
+    texts = (("subject", mail.subject), ("html", "\n".join(html.words for html in mail.htmls)), ("text", mail.text))
+    told: set[str] = set()
     for name, text in texts:
         left = [each.group() for pattern in (_VARIABLES, _NO_VALUES) for each in pattern.finditer(_plain(text))]
+        # The text may be derived from the HTML, or say the same.
+        left = [each for each in left if name != "text" or each not in told]
+        told.update(left if name == "html" else ())
         if left:
-            told = f"Recipients will see {listed(left)} in the {_PLACES[name]}: "
-            told += "that looks like a variable that was not replaced"
-            yield found("variableUnresolved", "warning", told, mail.member(name))
+            says = f"Recipients will see {listed(left)} in the {_PLACES[name]}: "
+            says += "that looks like a variable that was not replaced"
+            yield found("variableUnresolved", "warning", says, mail.member(name))
 
 
 def _plain(text: str) -> str:

@@ -175,7 +175,8 @@ def _tell(message: Message, name: str, data: dict[str, Any]) -> None:
         return
     if data["searchingSentFolder"]:
         follows = "The engine searches the Sent folder for it"
-    elif data["nextAttempt"]:
+    elif data["nextAttempt"] and data["onDoubt"] == "resend":
+        # Of a message that is held or given up, the next attempt is for those who wait otherwise.
         follows = f"It is sent again at {data['nextAttempt']} (onDoubt: {data['onDoubt']}), and may then arrive twice"
     elif data["onDoubt"] == "hold":
         follows = f"It waits for a decision: PUT /v1/outbox/{message.queue_id}"

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from engine.schema.command_headers import CommandHeaders
-from engine.schema.fields import Address, Check, Filled256, Line, Request, Response
+from engine.schema.fields import Address, Check, Email, Filled256, Line, Request, Response
 
 MAX_STEPS = 100
 MAX_MAIL = 20
@@ -62,7 +62,7 @@ class StepGiven(Request, frozen=True, kw_only=True):
         ),
     ] = UNSET
     fault: Annotated[StepFault | UnsetType, Meta(description=f"{_FAULT} Absent: a `reply`.")] = UNSET
-    recipient: Annotated[Filled256 | UnsetType, Meta(description=_RECIPIENT)] = UNSET
+    recipient: Annotated[Email | UnsetType, Meta(description=_RECIPIENT)] = UNSET
     times: Annotated[Annotated[int, Meta(ge=1, le=1000)] | None, Meta(description=_TIMES)] = 1
 
     @property
@@ -122,7 +122,7 @@ class ArrivingGiven(Request, frozen=True, kw_only=True):
     ]
     queue_id: Annotated[Filled256, Meta(description="The message that is answered.")]
     recipient: Annotated[
-        Filled256 | UnsetType, Meta(description="The recipient who answers. Absent: the first of the message.")
+        Email | UnsetType, Meta(description="The recipient who answers. Absent: the first of the message.")
     ] = UNSET
     text: Annotated[
         Annotated[str, Meta(max_length=20_000, extra={"check": Check.TEXT})],

@@ -66,6 +66,7 @@ class DryRun(Response, frozen=True, kw_only=True):
     reference: Annotated[
         ReferenceShown | UnsetType, Meta(description="What became of `reference`. Absent: there was none.")
     ] = UNSET
+    suppressed: Suppressed = UNSET
     checks: Checks = UNSET
     preview: Annotated[
         str,

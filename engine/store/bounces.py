@@ -1,4 +1,4 @@
-"""Bounces and complaints about sent messages: the latest for each recipient."""
+"""Bounces and complaints about sent messages: for each recipient the latest of the gravest kind."""
 
 from __future__ import annotations
 
@@ -69,10 +69,17 @@ def is_known(tx: Tx, message: int, address: str, action: str) -> bool:
 
 
 def note(tx: Tx, message: int, bounce: Bounce) -> None:
-    """Store a bounce, replacing an earlier one for the same recipient."""
+    """Store a bounce, replacing an earlier one for the same recipient.
+
+    That the message came back for good is replaced only by the same, and a complaint not by a delay: reports arrive in
+    any order, and a later one takes nothing back.
+    """
     tx.execute(
-        "INSERT OR REPLACE INTO bounce (message, address, action, status, response, at, notice) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO bounce (message, address, action, status, response, at, notice) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (message, address) DO UPDATE SET action = excluded.action, status = excluded.status, "
+        "response = excluded.response, at = excluded.at, notice = excluded.notice "
+        "WHERE excluded.action = 'failed' "
+        "OR (bounce.action != 'failed' AND (bounce.action != 'complaint' OR excluded.action = 'complaint'))",
         (message, bounce.address.lower(), bounce.action, bounce.status, bounce.response, bounce.at, bounce.notice),
     )
 

@@ -234,6 +234,14 @@ def flags(db: sqlite3.Connection | Tx, mailbox: int, uid: int) -> frozenset[str]
     return None if row is None else frozenset(row[0].split())
 
 
+def unannounced(tx: Tx, mailbox: int, uids: Iterable[int]) -> list[int]:
+    """Those of the messages that are not known yet and will be announced when they are, as far as it is watched."""
+    row = get(tx, mailbox)
+    if row is None or not row.watched:
+        return []
+    return [uid for uid in uids if uid >= (row.uid_next or 0) and flags(tx, mailbox, uid) is None]
+
+
 def remove(tx: Tx, mailbox: int, uid: int) -> bool:
     """Remove a message; return whether it was known."""
     return tx.execute("DELETE FROM mailbox_message WHERE mailbox = ? AND uid = ?", (mailbox, uid)).rowcount > 0

@@ -17,7 +17,7 @@ from engine.store.writer import Tx
 class Unfinished(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a request may have changed. `spans` are the UIDs of messages in `mailbox`, as inclusive ranges.
 
-    `concerned` are the flags (lower case); None: any, or the messages themselves. `into` is the mailbox that messages
+    `concerned` are the flags (lower case), or the messages themselves; None: any. `into` is the mailbox that messages
     with these Message-IDs are put into. `paths` are those of folders.
     """
 
@@ -32,7 +32,12 @@ class Unfinished(msgspec.Struct, frozen=True, omit_defaults=True):
 def add(tx: Tx, account: str, change: Unfinished) -> int:
     """Store a change that is about to be requested; return its number."""
     statement = "INSERT INTO unfinished_change (account, change) VALUES (?, ?) RETURNING id"
-    return int(tx.execute(statement, (account, msgspec.json.encode(change).decode())).fetchone()[0])
+    return int(tx.execute(statement, (account, _written(change))).fetchone()[0])
+
+
+def replace(tx: Tx, number: int, change: Unfinished) -> None:
+    """Leave only this of a change."""
+    tx.execute("UPDATE unfinished_change SET change = ? WHERE id = ?", (_written(change), number))
 
 
 def remove(tx: Tx, numbers: Iterable[int]) -> None:
@@ -44,6 +49,10 @@ def of_account(db: sqlite3.Connection, account: str) -> dict[int, Unfinished | N
     """Those of an account by number; None for one that cannot be read."""
     rows = db.execute("SELECT id, change FROM unfinished_change WHERE account = ? ORDER BY id", (account,))
     return {number: _read(change) for number, change in rows}
+
+
+def _written(change: Unfinished) -> str:
+    return msgspec.json.encode(change).decode()
 
 
 def _read(change: object) -> Unfinished | None:

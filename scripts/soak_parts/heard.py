@@ -24,12 +24,8 @@ class Reader:
         self._renamed = ""
         self._renames: set[str] = set()
 
-    def hear(self, event: dict[str, Any], *, killed: bool) -> None:
-        """The next event.
-
-        `killed`: the engine has been killed, perhaps before it sent a command, so that another's change of the same
-        message may count as the request's.
-        """
+    def hear(self, event: dict[str, Any]) -> None:
+        """The next event."""
         if event["seq"] != self._last + 1:
             self.faults.append(f"event {event['seq']} came after {self._last}")
         self._last = event["seq"]
@@ -39,7 +35,7 @@ class Reader:
             return
         if (fault := heed(event["data"])) is not None:
             self.faults.append(f"{fault}: {event}")
-        if self._has_right_source(event) is False and not (killed and event["data"].get("source") == "api"):
+        if self._has_right_source(event) is False:
             self.faults.append(f"told with another's source: {event}")
 
     def _messageNew(self, data: dict[str, Any]) -> str | None:

@@ -15,6 +15,8 @@ from visitor import Visitor
 from engine.events import delivery_counts
 from engine.isotime import iso
 from engine.store import delivery_figures
+from engine.store.delivery_figures import HOUR
+from engine.store.writer import Tx
 
 SEED = 2122
 DAY = 86_400.0
@@ -106,6 +108,29 @@ async def test_what_happened_is_counted_once(tmp_path: Path, autojump_clock: tri
         assert (await delivery(engine, f"&from={iso(hour - DAY)}&to={iso(hour + 3600)}"))["total"]["sent"] == 6
 
 
+async def test_whole_hours_and_days_are_counted_and_said(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with Simulation(tmp_path / "data", SEED).running() as engine:
+        now = engine.context.world.now()
+        day = now - now % DAY
+        old, late = day - 20 * DAY, day - 2 * DAY
+
+        def change(tx: Tx) -> None:
+            for at in (old + 3 * HOUR, late + 3 * HOUR):
+                delivery_figures.add(tx, int(at) // HOUR, "acme", {("xn--bcher-kva.example", "sent/0"): 1})
+            while delivery_figures.compact(tx, now):
+                pass
+
+        await engine.context.store.commit(change)
+        whole = await delivery(engine, f"&from={iso(old + 5 * HOUR + 60)}&to={iso(old + 6 * HOUR)}")
+        assert (whole["from"], whole["to"], whole["total"]["sent"]) == (iso(old), iso(old + DAY), 1)
+        hour = await delivery(engine, f"&from={iso(late + 3 * HOUR + 60)}&to={iso(late + 3 * HOUR + 120)}")
+        assert (hour["from"], hour["to"], hour["total"]["sent"]) == (iso(late + 3 * HOUR), iso(late + 4 * HOUR), 1)
+        named = await delivery(engine, f"&from={iso(late)}&domain=B%C3%BCcher.example")
+        assert named["total"]["sent"] == 1
+
+
 @pytest.mark.parametrize(
     "query", ["from=2027-01-02T00:00:00Z&to=2027-01-01T00:00:00Z", "from=2020-01-01T00:00:00Z", "from=x", "domain="]
 )
@@ -113,6 +138,9 @@ async def test_a_wrong_span(tmp_path: Path, query: str, autojump_clock: trio.tes
     async with Simulation(tmp_path / "data", SEED).running() as engine:
         answer = await (await Caller.of(engine)).ask("GET", f"/v1/stats?{query}")
         assert answer.status == 400, answer.body
+        assert [each["key"] for each in answer.json["fields"]] == [
+            query.partition("=")[0] if "&" not in query else "to"
+        ]
 
 
 async def test_domains_and_labels_are_bounded(

@@ -101,6 +101,17 @@ async def test_only_the_recipient_named(shop: Rehearsal) -> None:
     assert [each["address"] for each in sent["rejected"]] == ["bob@example.com"]
 
 
+async def test_a_recipient_is_the_same_however_the_domain_is_written(shop: Rehearsal) -> None:
+    await shop.script({"stage": "rcpt", "reply": "451 4.7.1 Later", "recipient": "ada@b\u00fccher.example"})
+    body = {"to": [{"address": "ada@b\u00fccher.example"}], "text": "Hello"}
+    queue_id = (await shop.caller.ask("POST", "/v1/account/shop/submit", body)).json["queueId"]
+    await shop.told("messageDeliveryError")
+    await shop.script(advance=60)
+    await shop.told("messageSent")
+    await shop.script(mail=[{"kind": "reply", "queueId": queue_id, "recipient": "ada@b\u00fccher.example"}])
+    assert (await shop.told("messageReply"))["queueId"] == queue_id
+
+
 FAULTS = [
     ({"fault": "refused"}, "ESOCKET", "connect ECONNREFUSED"),
     ({"fault": "unknownHost"}, "EDNS", "ENOTFOUND"),
@@ -164,6 +175,16 @@ async def test_a_doubt(shop: Rehearsal, fault: str) -> None:
     assert shop.engine.events("shop", "messageSent") == []
     await shop.engine.change(queue_id, onDoubt="resend")
     await shop.told("messageSent")
+
+
+async def test_the_log_of_a_doubt_that_is_held(shop: Rehearsal, caplog: pytest.LogCaptureFixture) -> None:
+    await shop.script(
+        {"stage": "rcpt", "reply": "451 4.7.1 Later", "recipient": "bob@example.com"}, {"fault": "keepAndCut"}
+    )
+    queue_id = await shop.submit("ada@example.com", "bob@example.com", onDoubt="hold")
+    assert (await shop.told("messageInDoubt"))["nextAttempt"]  # for the other recipient
+    (said,) = [each.message for each in caplog.records if "in doubt" in each.message]
+    assert f"It waits for a decision: PUT /v1/outbox/{queue_id}" in said
 
 
 async def test_a_refused_login(shop: Rehearsal) -> None:
@@ -243,6 +264,19 @@ async def test_mail_that_arrives_is_read_as_real_mail_is(
     assert {name: data[name] for name in said} == said
     listed = (await shop.caller.ask("GET", "/v1/suppression?account=shop")).json
     assert listed["total"] == (kind in ("bounce", "complaint"))
+
+
+async def test_what_came_back_stays_so_whatever_arrives_later(shop: Rehearsal) -> None:
+    queue_id = await shop.submit()
+    await shop.told("messageSent")
+    await shop.script(mail=[{"kind": kind, "queueId": queue_id} for kind in ("bounce", "delay", "complaint")])
+    await shop.told("messageComplaint")
+    await shop.script(mail=[{"kind": "bounce", "queueId": queue_id}])
+    await shop.told("messageBounce", 2)
+    (recipient,) = (await shop.engine.entry(queue_id))["recipients"]
+    assert (recipient["state"], recipient["response"][:9]) == ("bounced", "550 5.1.1")
+    counted = (await shop.caller.ask("GET", "/v1/stats")).json["delivery"]["total"]
+    assert (counted["bounced"], counted["complaints"]) == (1, 1)
 
 
 async def test_a_delay_and_what_a_server_said(shop: Rehearsal) -> None:
@@ -331,6 +365,11 @@ WRONG = [
     ({"account": "shop", "steps": [{"stage": "rcpt", "fault": "refused"}]}, "steps[0].fault", "cannot be refused"),
     ({"account": "shop", "steps": [{"stage": "dot", "server": "imap", "fault": "cut"}]}, "steps[0].stage", "must be"),
     ({"account": "shop", "steps": [{"fault": "refused", "recipient": "a@b.c"}]}, "steps[0].recipient", "is not allow"),
+    (
+        {"account": "shop", "steps": [{"fault": "cut", "stage": "rcpt", "recipient": "a"}]},
+        "steps[0].recipient",
+        "valid",
+    ),
     ({"account": "shop", "steps": [{"fault": "refused"}] * 101}, "steps", "less than or equal to 100"),
     ({"account": "shop", "mail": [{"kind": "reply", "queueId": "NONE"}]}, "mail[0].queueId", "must be the queueId"),
     ({"account": "shop", "mail": [{"kind": "reply", "queueId": "1", "response": "x"}]}, "mail[0].response", "is only"),

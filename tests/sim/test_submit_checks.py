@@ -18,6 +18,7 @@ from engine.checks.checker import SECONDS
 from engine.dns_records import RecordKind, Records
 from engine.errors import NetworkError, NetworkKind
 from engine.smtp.protocol import Capabilities
+from engine.submission.checking import ascii_domain
 from engine.world import World
 
 Clock = trio.testing.MockClock
@@ -227,6 +228,13 @@ async def test_a_merge_of_many_contents_is_checked_in_part(simulation: Simulatio
         answer = await rehearsal.merge(entries, text="Hello {{params.name}}")
         (check,) = [each for each in answer["checks"] if each["code"] == "contentNotChecked"]
         assert "10 messages" in check["message"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "asked"), [("stra\u00dfe.de", "xn--strae-oqa.de"), ("B\u00fccher.de", "xn--bcher-kva.de")]
+)
+def test_a_domain_is_looked_up_as_its_mail_is_sent(domain: str, asked: str) -> None:
+    assert ascii_domain(domain) == asked
 
 
 async def test_a_whole_message_is_checked(simulation: Simulation, autojump_clock: Clock) -> None:

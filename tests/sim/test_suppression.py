@@ -71,6 +71,16 @@ class TestLists:
             assert await remove(engine, OWN, recipient="ann@x.example") == 1
             assert [each["account"] for each in await listed(engine, query="ann")] == [None]
 
+    async def test_an_entry_that_has_expired_replaces_none(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with running(tmp_path) as engine:
+            await add(engine, "ann@x.example")
+            body = {"recipient": "ann@x.example", "expires": iso(engine.context.world.now() - HOUR)}
+            answer = await (await Caller.of(engine)).ask("POST", "/v1/suppression", body)
+            assert (answer.status, [each["key"] for each in answer.json["fields"]]) == (400, ["expires"])
+            assert [each["recipient"] for each in await listed(engine)] == ["ann@x.example"]
+
     async def test_whoever_is_listed_can_be_removed(
         self, tmp_path: Path, autojump_clock: trio.testing.MockClock
     ) -> None:
@@ -153,6 +163,20 @@ class TestMail:
             assert (answer["response"], answer["skipped"]["reason"]) == ("Skipped", "request")
             assert answer["suppressed"][0]["outcome"] == "skipped"
             assert "queueId" in await engine.submit("other", "ann@x.example")
+
+    async def test_a_rehearsal_tells_who_is_left_out(
+        self, tmp_path: Path, autojump_clock: trio.testing.MockClock
+    ) -> None:
+        async with running(tmp_path) as engine:
+            await add(engine, "ann@x.example", reason="asked")
+            told = {"recipient": "ann@x.example", "outcome": "skipped", "reason": "asked"}
+            answer = await engine.submit("acme", "ann@x.example", "bob@x.example", dryRun=True)
+            assert (answer["response"], answer["suppressed"]) == ("Dry run", [told])
+            assert "suppressed" not in await engine.submit("acme", "bob@x.example", dryRun=True)
+            entries = [{"to": {"address": each}} for each in ("ann@x.example", "bob@x.example")]
+            body = {"mailMerge": entries, "text": "Hello", "ifSuppressed": "send", "dryRun": True}
+            merged = (await (await Caller.of(engine)).ask("POST", "/v1/account/acme/submit", body)).json["mailMerge"]
+            assert [each.get("suppressed") for each in merged] == [[{**told, "outcome": "sent"}], None]
 
     async def test_fail_and_send(self, tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
         async with running(tmp_path) as engine:

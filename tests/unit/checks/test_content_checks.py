@@ -109,6 +109,18 @@ def test_a_variable_that_is_left(left: str) -> None:
     assert codes(of_raw(raw)) == [("variableUnresolved", "raw")]
 
 
+def test_what_is_left_in_the_text_beside_html() -> None:
+    html = '<p>Dear Jo, {{x}} see <a href="https://a.test">http://b.test</a></p>'
+    assert codes(of_html(html, text="Dear {{name}}, {{x}}")) == [
+        ("variableUnresolved", "html"),
+        ("variableUnresolved", "text"),
+    ]
+    (check,) = of_html("<p>Dear Jo</p>", text="Dear {{name}}")
+    assert ("{{name}}" in check.message, check.field) == (True, "text")
+    assert codes(of_html("<p>Dear Jo</p>", text="See http://a.test")) == [("linkNotSecure", "text")]
+    assert codes(of_html('<p>x<a href="https://a.test">http://b.test</a></p>')) == []
+
+
 @pytest.mark.parametrize(
     "html",
     ["<p>x<style>a{{}}</style>", "<p>x<script>${a}</script>", "<p>x<!-- {{a}} -->", "<p>100% of %s {a} $ {b} [c]"],
