@@ -377,5 +377,5 @@ def _refusal(status: int, body: bytes | None) -> str:
         problem = msgspec.json.decode(body or b"", type=dict)
         faults = "; ".join(str(each["message"]) for each in problem.get("fields", ()))
         return f"refused with {status}: {faults or problem['message']}"
-    except (msgspec.DecodeError, KeyError):
+    except (msgspec.DecodeError, KeyError, TypeError):
         return f"refused with {status}; is this the engine's address?"

@@ -54,7 +54,7 @@ class StepGiven(Request, frozen=True, kw_only=True):
         Meta(description=f"{_STAGE} Absent: where a `fault` has only one stage, that one; else it is required."),
     ] = UNSET
     reply: Annotated[
-        Annotated[Line, Meta(min_length=4, max_length=500)] | UnsetType,
+        Annotated[Line, Meta(max_length=500)] | UnsetType,
         Meta(
             description="The reply, code and text in one line of ASCII: 4xx or 5xx, at the end of the message 2xx, too "
             "(it is then accepted). 421 ends the connection. For the IMAP login, `NO` and a text. Absent: a `fault`.",

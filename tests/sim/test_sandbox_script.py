@@ -368,6 +368,11 @@ async def test_the_same_key_changes_nothing_again(shop: Rehearsal) -> None:
 WRONG = [
     ({"account": "real"}, "account", "must be a sandbox account"),
     ({}, "account", "is required"),
+    (
+        {"account": "shop", "steps": [{"stage": "rcpt", "reply": "451"}]},
+        "steps[0].reply",
+        "must be a code (4xx or 5xx)",
+    ),
     ({"account": "shop", "steps": [{"stage": "rcpt"}]}, "steps[0].reply", "is required, unless there is a fault"),
     ({"account": "shop", "steps": [{"reply": "550 no"}]}, "steps[0].stage", "is required"),
     ({"account": "shop", "steps": [{"stage": "rcpt", "reply": "250 fine"}]}, "steps[0].reply", "must be a code (4xx"),

@@ -235,3 +235,15 @@ async def test_tail_as_a_process_ends_when_its_reader_has_gone():
             assert await process.stderr.receive_some() == b""
         await process.stderr.aclose()
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"message":"Invalid input","fields":[{"message":"no such name"}]}', "refused with 400: no such name"),
+        (b'{"message":"Invalid input"}', "refused with 400: Invalid input"),
+        (b'{"message":"Invalid input","fields":[1]}', "refused with 400; is this the engine's address?"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(body: bytes, words: str) -> None:
+    assert events._refusal(400, body) == words
