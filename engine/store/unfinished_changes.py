@@ -1,7 +1,8 @@
 """Changes that requests have begun at the mail server and whose result is not stored yet.
 
-They are stored before the command is sent, and removed in the commit that stores the result. What is left after a crash
-may have been made: when it is observed, it still counts as the request's.
+They are stored before the command is sent, and removed in the commit that stores the result. Of messages that were not
+announced by then, they stay for some minutes. What is left after a crash may have been made: when it is observed, it
+still counts as the request's.
 """
 
 from __future__ import annotations
