@@ -25,6 +25,7 @@ import msgspec
 import trio
 
 from engine.errors import NetworkError, NetworkKind, ProtocolError
+from engine.host_names import ascii_name
 from engine.transport import TlsRules, client_context
 from engine.version import VERSION
 from engine.world import Dial
@@ -160,7 +161,7 @@ def _parsed(url: str) -> httpcore2.URL:
         host, port = parts.hostname, parts.port
         if parts.scheme not in ("https", "http") or not host:
             raise ValueError(url)
-        name = host.encode("ascii" if host.isascii() else "idna")
+        name = ascii_name(host).encode("ascii")
     except (ValueError, UnicodeError) as error:
         raise ProtocolError(f"{url[:200]!r} is not a URL to ask") from error
     target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from engine.host_names import ascii_name
 from engine.mail.header_writing import HeaderError
 from engine.submission.tracking import UNSUBSCRIBE_PATH, Sign, base_of
 
@@ -100,6 +101,6 @@ def _domain(host: str) -> str:
     if ":" in name:
         return "localhost"
     try:
-        return name if name.isascii() else name.encode("idna").decode()
+        return ascii_name(name)
     except UnicodeError:
         return "localhost"

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from engine.host_names import ascii_name
 from engine.mail.html_markup import attribute_characters, tags
 
 OPEN_PATH, CLICK_PATH, UNSUBSCRIBE_PATH = "/open.gif", "/redirect", "/unsubscribe"
@@ -107,7 +108,7 @@ def base_of(url: str) -> str:
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]
     try:
-        place = place if place.isascii() else place.encode("idna").decode("ascii")
+        place = ascii_name(place)
     except UnicodeError:
         place = quote(place)
     return f"{parts.scheme}://{place}{quote(parts.path.rstrip('/'), safe=_IN_PATH)}"

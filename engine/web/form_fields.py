@@ -12,6 +12,7 @@ import msgspec
 
 from engine.decoding.decode import decode_body
 from engine.errors import Problem
+from engine.host_names import ascii_name
 from engine.model.registration import SERVERS, ImapServer, Registration, SmtpServer
 from engine.schema.account import AccountCreate
 from engine.schema.account_actions import Autoconfig, ServerFound
@@ -146,7 +147,7 @@ def _kept(stored: Registration | None, server: str, text: Mapping[str, str]) -> 
 def _ascii(host: str) -> str:
     """A host name in ASCII: an IDN as its A-labels."""
     try:
-        return host if host.isascii() else host.encode("idna").decode("ascii")
+        return ascii_name(host)
     except UnicodeError:
         return host
 

@@ -15,6 +15,7 @@ from quart import Response
 
 from engine.api.context import Context
 from engine.errors import EngineError, Problem
+from engine.host_names import ascii_name
 from engine.http.client_address import known
 from engine.http.html_pages import PageRequest
 from engine.schema.recipient_events import Automated
@@ -99,8 +100,8 @@ def location(url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise Problem(403, "This link leads nowhere")
-        if not parts.netloc.isascii():
-            url = url.replace(parts.netloc, parts.netloc.encode("idna").decode("ascii"), 1)
+        user, at, place = parts.netloc.rpartition("@")
+        url = url.replace(parts.netloc, f"{user}{at}{ascii_name(place)}", 1)
     except (UnicodeError, ValueError):
         pass  # The browser may know better what this host is.
     return quote(url, safe=_PRINTABLE)

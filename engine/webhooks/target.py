@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
+from engine.host_names import ascii_name
 from engine.version import VERSION
 from engine.webhooks.signing import PREFIX
 
@@ -103,7 +104,7 @@ def parse(
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("it must be an http or https URL with a host")
-    host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
+    host = ascii_name(parts.hostname)
     shown = f"[{host}]" if ":" in host else host
     headers = {
         "host": ("Host", shown if parts.port is None else f"{shown}:{parts.port}"),

@@ -445,7 +445,7 @@ async def test_the_mailbox_stays_selected_for_the_next(engine: Engine, autojump_
     async with account(engine).commands.lease(100) as session:
         held = session.selection
         assert held is not None
-        assert await session.enter("INBOX", uid_validity=held.uid_validity) is held
+        assert await session.enter("INBOX", uid_validity=held.uid_validity) == held
         assert names == []
         await session.enter("INBOX", read_only=False)
         assert names == ["SELECT"]

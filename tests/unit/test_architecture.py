@@ -30,7 +30,7 @@ ORDER = (
         "masking",
         "quantities",
     }
-    | {"installed_packages", "counting", "dns_records"},
+    | {"installed_packages", "counting", "dns_records", "host_names"},
     {"handlebars"},
     {"mail"},
     {"model"},

@@ -228,7 +228,7 @@ def test_doctor(folder, capsys, monkeypatch):
     monkeypatch.setenv("ENGINE_HTTP__PORT", "0")
     assert cli.main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 14
+    assert len(lines) == 15
     assert all(line.startswith("ok   ") for line in lines)
     folder.write_text("in the way")
     assert cli.main(["doctor"]) == 1

@@ -163,7 +163,7 @@ async def test_clear_text_goes_to_private_addresses_only(address: str, may: bool
             raise ConnectionError(choose([address])[0])
 
     dial = Egress(Network(), Names(), Hosts()).dialer(restricted=False, clear_text=True)
-    with pytest.raises(ConnectionError if may else NetworkError, match=address if may else "use https"):
+    with pytest.raises(ConnectionError if may else NetworkError, match=address if may else "use a URL with TLS"):
         await dial("sign-in.example", 80)
 
 

@@ -16,9 +16,10 @@ async def test_move_without_the_extension(autojump_clock):
     async def script(server):
         await server.say(hello(b"UIDPLUS"))
         await server.answer(b'A1 SELECT "INBOX"', b"* 9 EXISTS\r\nA1 OK\r\n")
-        await server.answer(b'A2 UID COPY 2:3,7 "Trash"', b"A2 OK [COPYUID 1 2:3,7 4:6] .\r\n")
-        await server.answer(b"A3 UID STORE 2:3,7 +FLAGS.SILENT (\\Deleted)", b"A3 OK\r\n")
-        await server.answer(b"A4 UID EXPUNGE 2:3,7", b"* 2 EXPUNGE\r\nA4 OK\r\n")
+        await server.answer(b"A2 NOOP", b"A2 OK\r\n")
+        await server.answer(b'A3 UID COPY 2:3,7 "Trash"', b"A3 OK [COPYUID 1 2:3,7 4:6] .\r\n")
+        await server.answer(b"A4 UID STORE 2:3,7 +FLAGS.SILENT (\\Deleted)", b"A4 OK\r\n")
+        await server.answer(b"A5 UID EXPUNGE 2:3,7", b"* 2 EXPUNGE\r\nA5 OK\r\n")
         await server.hung_up()
 
     async with Scripted(script) as scripted:
