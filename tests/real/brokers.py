@@ -101,19 +101,29 @@ class NatsServer(BrokerProcess):
                         file.read(2)
                         return words, body[int(words[-2]) :] if words[0] == "HMSG" else body
 
+            found: list[tuple[str, dict[str, Any]]] = []
+
+            def answer() -> dict[str, Any] | None:
+                """Read one message: the answer to a request; None if it is an event, which may come before that."""
+                words, body = next_message()
+                if words[2] == "2":
+                    return json.loads(body)
+                found.append((words[1], json.loads(body)))
+                return None
+
             def ask(subject: str, body: dict[str, Any]) -> dict[str, Any]:
                 text = json.dumps(body)
                 connection.sendall(f"PUB {subject} r {len(text)}\r\n{text}\r\n".encode())
-                return json.loads(next_message()[1])
+                while (said := answer()) is None:
+                    pass
+                return said
 
             count = ask(f"$JS.API.STREAM.INFO.{STREAM}", {}).get("state", {}).get("messages", 0)
             config = {"deliver_subject": "d", "deliver_policy": "all", "ack_policy": "none"}
             if count:
                 ask(f"$JS.API.CONSUMER.CREATE.{STREAM}", {"stream_name": STREAM, "config": config})
-            found: list[tuple[str, dict[str, Any]]] = []
             while len(found) < count:
-                words, body = next_message()
-                found.append((words[1], json.loads(body)))
+                answer()
             return found
 
 

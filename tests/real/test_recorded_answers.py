@@ -61,6 +61,7 @@ ACCEPTED = {
     "webhook-batch-stats: +python": "what this engine is made of",
     "webhook-batch-stats: +sqlite": "what this engine is made of",
     "webhook-batch-stats: +counters.*": _WHEN,
+    "submit-dry-run: +checks": "what was checked before sending, ours",
     "webhook-batch-stats: +delivery": "how mail fares, ours",
     "webhook-batch-stats: +connections.*": "states that theirs leaves out",
     "queue-submit: +oldest": "since when the oldest one waits, ours",
