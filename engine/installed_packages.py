@@ -23,6 +23,7 @@ REQUIRED = (
     "email-validator>=2.4,<3",
     "jmespath>=1.1,<2",
     "dnspython>=2.6,<3",
+    "idna>=3.7,<4",
     "webencodings>=0.6.1,<0.7",
     "charset-normalizer>=3.5,<4",
     "flufl-bounce>=6,<7",
