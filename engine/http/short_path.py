@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple, cast
 
 import trio
-from quart import Response
-from quart.globals import _cv_request
+from quart import Response, globals
 from quart.utils import encode_headers
 from quart.wrappers import Request
 from quart.wrappers.response import DataBody
@@ -32,11 +32,16 @@ from werkzeug.routing import MapAdapter
 from engine.http.inbox import INBOX, Inbox
 from engine.http.server import close_if_unread
 
+_CONTEXT: ContextVar[Any] = getattr(globals, "_cv_request", globals._cv_app)
+"""Where `quart.request` looks: Quart 0.23 has one variable, and those before another for requests alone."""
+
 
 class _Current(NamedTuple):
-    """What `quart.request` looks at."""
+    """What `quart.request` and `has_request_context` look at."""
 
     request: Request
+    has_request: bool = True
+    has_websocket: bool = False
 
 
 class ShortPath(TrioASGIHTTPConnection):
@@ -100,15 +105,18 @@ class ShortPathApp(QuartTrio):
         with _current(request):
             try:
                 response = await cast(Any, self.view_functions[rule.endpoint])(**ids)
-            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the app's handlers log what is a fault
-                response = await self.handle_user_exception(error)
+            except (Exception, BaseExceptionGroup) as error:
+                handler = self._find_error_handler(cast(Exception, error), [])
+                if handler is None:
+                    raise
+                response = await cast(Any, handler)(error)
         return close_if_unread(request, cast(Response, response))
 
 
 @contextmanager
 def _current(request: Request) -> Iterator[None]:
-    before = _cv_request.set(cast(Any, _Current(request)))
+    before = _CONTEXT.set(_Current(request))
     try:
         yield
     finally:
-        _cv_request.reset(before)
+        _CONTEXT.reset(before)
