@@ -20,7 +20,8 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple, cast
 
 import trio
-from quart import Response, globals
+from quart import Response
+from quart.globals import _cv_request
 from quart.utils import encode_headers
 from quart.wrappers import Request
 from quart.wrappers.response import DataBody
@@ -32,16 +33,14 @@ from werkzeug.routing import MapAdapter
 from engine.http.inbox import INBOX, Inbox
 from engine.http.server import close_if_unread
 
-_CONTEXT: ContextVar[Any] = getattr(globals, "_cv_request", globals._cv_app)
-"""Where `quart.request` looks: Quart 0.23 has one variable, and those before another for requests alone."""
+_CONTEXT = cast(ContextVar[Any], _cv_request)
+"""Where `quart.request` looks. This and the body's `append` are Quart's own affair, so its versions are limited."""
 
 
 class _Current(NamedTuple):
-    """What `quart.request` and `has_request_context` look at."""
+    """What `quart.request` looks at."""
 
     request: Request
-    has_request: bool = True
-    has_websocket: bool = False
 
 
 class ShortPath(TrioASGIHTTPConnection):
