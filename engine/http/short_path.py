@@ -20,7 +20,6 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple, cast
 
 import trio
-from quart import Response
 from quart.globals import _cv_request
 from quart.utils import encode_headers
 from quart.wrappers import Request
@@ -91,7 +90,10 @@ class ShortPathApp(QuartTrio):
         self._routes: MapAdapter | None = None
 
     async def handle_request(self, request: Request) -> Any:
-        """The response to a request."""
+        """The response to a request. The connection ends with it if the body is not read, whichever way it took."""
+        return close_if_unread(request, await self._answer(request))
+
+    async def _answer(self, request: Request) -> Any:
         if self._routes is None:
             self._routes = self.url_map.bind("")
         try:
@@ -103,13 +105,9 @@ class ShortPathApp(QuartTrio):
         request.url_rule, request.view_args = rule, dict(ids)  # type: ignore[assignment]
         with _current(request):
             try:
-                response = await cast(Any, self.view_functions[rule.endpoint])(**ids)
-            except (Exception, BaseExceptionGroup) as error:
-                handler = self._find_error_handler(cast(Exception, error), [])
-                if handler is None:
-                    raise
-                response = await cast(Any, handler)(error)
-        return close_if_unread(request, cast(Response, response))
+                return await cast(Any, self.view_functions[rule.endpoint])(**ids)
+            except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - the app's handlers log what is a fault
+                return await self.handle_user_exception(cast(Exception, error))
 
 
 @contextmanager

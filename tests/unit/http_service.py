@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import trio
-from quart import request, websocket
-from quart_trio import QuartTrio
+from quart import Response, request, websocket
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 from engine import config
@@ -24,8 +23,9 @@ from engine.events.consumers import Consumers
 from engine.events.hub import Hub
 from engine.events.journal import Journal
 from engine.http.request_bodies import Bodies
-from engine.http.server import install, serve_http
+from engine.http.server import serve_http
 from engine.http.shared_limits import SharedLimit
+from engine.http.short_path import ShortPathApp
 from engine.store import database
 from engine.store.writer import Store
 from engine.world import World
@@ -76,21 +76,20 @@ class Service:
                 await trio.aclose_forcefully(client._stream)
 
 
-def make_app(service: Service) -> QuartTrio:
-    app = QuartTrio("hazards")
-    install(app)
+def make_app(service: Service) -> ShortPathApp:
+    app = ShortPathApp("hazards")
 
     @app.errorhandler(Problem)
     async def problem(error: Problem):
-        return error.message, error.status
+        return Response(error.message, error.status)
 
     @app.get("/")
     async def root():
-        return "ok"
+        return Response("ok")
 
     @app.get("/large")
     async def large():
-        return b"x" * 50_000_000
+        return Response(b"x" * 50_000_000)
 
     @app.route("/endless", methods=["GET", "POST"])
     async def endless():
@@ -101,16 +100,16 @@ def make_app(service: Service) -> QuartTrio:
             finally:
                 service.stream_ended.set()
 
-        return forever()
+        return Response(forever())
 
     @app.post("/refuse")
     async def refuse():
-        return "no", 401
+        return Response("no", 401)
 
     @app.post("/read")
     async def read():
         with service.bodies.of(request.headers.get("X-Token", "")) as body:
-            return str(len(await body.read(request, LIMIT)))
+            return Response(str(len(await body.read(request, LIMIT))))
 
     @app.websocket("/stream")
     async def stream():

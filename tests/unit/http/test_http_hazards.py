@@ -195,6 +195,16 @@ async def test_a_body_is_asked_for_only_where_it_is_read(tmp_path: Path) -> None
             await client.aclose()
 
 
+@pytest.mark.parametrize("line", [b"POST /nowhere", b"POST /", b"OPTIONS /", b"POST /refuse"])
+async def test_an_answer_before_the_body_is_the_last(tmp_path: Path, line: bytes) -> None:
+    async with serving(tmp_path) as service:
+        async with await service.connect() as client:
+            await client.send_all(line + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+            with trio.fail_after(WAIT):
+                received = b"".join([chunk async for chunk in client])
+        assert b"connection: close\r\n" in received.lower()
+
+
 @pytest.mark.parametrize("chunked", [True, False])
 async def test_a_body_over_the_limit_is_refused(tmp_path: Path, chunked: bool) -> None:
     async with serving(tmp_path) as service:
