@@ -19,8 +19,8 @@ from engine.checks.found import found, worst_first
 from engine.checks.lookups import Lookups
 from engine.checks.sending import Sending
 from engine.gateways.registry import Gateways
+from engine.host_names import ascii_name
 from engine.mail.address_reading import read_addresses
-from engine.mail.addresses import parse_address
 from engine.mail.header_reading import raw_fields
 from engine.queue.accept import Incoming
 from engine.schema.submit_checks import SubmitCheck
@@ -138,9 +138,8 @@ def ascii_domain(domain: str) -> str:
     """A domain in the form in which name servers know it."""
     name = domain.strip().rstrip(".").lower()
     try:
-        # As a recipient there is written: Python's own codec still makes strasse.de of straße.de (IDNA 2003).
-        return name if name.isascii() else parse_address(f"x@{name}").rpartition("@")[2]
-    except ValueError:
+        return ascii_name(name)
+    except UnicodeError:
         return name
 
 
