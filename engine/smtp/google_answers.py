@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from engine.smtp.meanings import (
     AGAIN,
     AUTHENTICATE,
@@ -10,20 +12,17 @@ from engine.smtp.meanings import (
     NO_HOST_NAME,
     REMOVE,
     Answer,
-    Fault,
     Meaning,
     Source,
+    known,
 )
 
 _GOOGLE_SENDERS = Source("https://support.google.com/a/answer/81126", LOOKED_UP)
+_gmail = partial(known, "Gmail", GOOGLE)
 
 
 def _google_authentication(status: str, words: str, said: str, what: str, todo: str) -> Answer:
-    return Answer("Gmail", tuple(status.split()), words, said, Meaning(what, "sender", todo, GOOGLE))
-
-
-def _gmail(status: str, words: str, said: str, what: str, fault: Fault, todo: str) -> Answer:
-    return Answer("Gmail", tuple(status.split()), words, said, Meaning(what, fault, todo, GOOGLE))
+    return _gmail(status, words, said, what, "sender", todo)
 
 
 GOOGLE_ANSWERS = (

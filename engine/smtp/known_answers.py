@@ -7,6 +7,8 @@ one for a reply, and turns to `known_codes.py` if none fits.
 
 from __future__ import annotations
 
+from functools import partial
+
 from engine.smtp.google_answers import GOOGLE_ANSWERS
 from engine.smtp.meanings import (
     AGAIN,
@@ -19,9 +21,9 @@ from engine.smtp.meanings import (
     NO_HOST_NAME,
     REMOVE,
     Answer,
-    Fault,
     Meaning,
     Source,
+    known,
 )
 from engine.smtp.microsoft_answers import MICROSOFT_ANSWERS
 from engine.smtp.provider_answers import PROVIDER_ANSWERS
@@ -29,6 +31,7 @@ from engine.smtp.provider_answers import PROVIDER_ANSWERS
 _SPAMHAUS = Source("https://check.spamhaus.org/", LOOKED_UP)
 _EXIM = Source("https://docs.cpanel.net/whm/server-configuration/tweak-settings/", None)
 _SES = Source("https://docs.aws.amazon.com/ses/latest/dg/manage-quotas.html", LOOKED_UP)
+_other = partial(known, "others", BOUNCES)
 _SPENT = "The account has sent as much as {0} lets it send in this time."
 _WAIT = "Wait until the limit is free again: the engine does so by itself. Set smtp.limits to spread mail beforehand."
 
@@ -37,10 +40,6 @@ def _list(provider: str, words: str, said: str, source: Source, *, status: tuple
     whose = "a list that the reply names" if provider == "others" else f"a list of {provider}"
     what = f"The IP address that the mail came from is on {whose}, so the server takes no mail from it."
     return Answer(provider, status, words, said, Meaning(what, "network", LISTED, source))
-
-
-def _other(status: str, words: str, said: str, what: str, fault: Fault, todo: str) -> Answer:
-    return Answer("others", tuple(status.split()), words, said, Meaning(what, fault, todo, BOUNCES))
 
 
 def _quota(provider: str, status: tuple[str, ...], words: str, said: str, source: Source) -> Answer:

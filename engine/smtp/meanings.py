@@ -52,6 +52,13 @@ class Answer(msgspec.Struct, frozen=True):
     quota: bool = False
 
 
+def known(
+    provider: str, source: Source, status: str, words: str, said: str, what: str, fault: Fault, todo: str
+) -> Answer:
+    """A reply and its meaning; `status`: its enhanced codes, with spaces between them."""
+    return Answer(provider, tuple(status.split()), words, said, Meaning(what, fault, todo, source))
+
+
 LOOKED_UP = "2026-11"
 AGAIN = "As long as the message waits, the engine tries again by itself."
 AUTHENTICATE = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from engine.smtp.meanings import (
     AGAIN,
     AUTHENTICATE,
@@ -10,9 +12,9 @@ from engine.smtp.meanings import (
     NO_HOST_NAME,
     REMOVE,
     Answer,
-    Fault,
     Meaning,
     Source,
+    known,
 )
 
 _MICROSOFT_AUTH = Source(
@@ -28,11 +30,22 @@ _MICROSOFT_SUSPICIOUS = Source(
     "exchange-online",
     LOOKED_UP,
 )
-
-
-def _microsoft(status: str, words: str, said: str, what: str, fault: Fault, todo: str) -> Answer:
-    return Answer("Microsoft", tuple(status.split()), words, said, Meaning(what, fault, todo, MICROSOFT))
-
+_SEND_AS = Meaning(
+    "The account may not send as the address in From.",
+    "sender",
+    "Send From the account's own address, or give the account the right Send As for the other mailbox.",
+    MICROSOFT,
+)
+_NO_SUCH_ADDRESS = Meaning(
+    "The recipient's organisation has no such address in Microsoft 365.", "recipient", REMOVE, MICROSOFT
+)
+_BLOCKED = Meaning(
+    "The recipient's organisation blocks the IP address that the mail came from.",
+    "recipient",
+    "Ask the recipient by another way to allow it.",
+    MICROSOFT,
+)
+_microsoft = partial(known, "Microsoft", MICROSOFT)
 
 MICROSOFT_ANSWERS = (
     Answer(
@@ -135,12 +148,7 @@ MICROSOFT_ANSWERS = (
         ("5.7.60",),
         r"SendAsDenied|send as this sender",
         "550 5.7.60 SMTP; Client does not have permissions to send as this sender",
-        Meaning(
-            "The account may not send as the address in From.",
-            "sender",
-            "Send From the account's own address, or give the account the right Send As for the other mailbox.",
-            MICROSOFT,
-        ),
+        _SEND_AS,
     ),
     Answer(
         "Microsoft",
@@ -148,12 +156,7 @@ MICROSOFT_ANSWERS = (
         r"SendAsDenied;|Submission\.Exception:SendAs",
         "554 5.2.252 SendAsDenied; user@example.com not allowed to send as other@example.com; STOREDRV.Submission."
         "Exception:SendAsDeniedException.MapiExceptionSendAsDenied",
-        Meaning(
-            "The account may not send as the address in From.",
-            "sender",
-            "Send From the account's own address, or give the account the right Send As for the other mailbox.",
-            MICROSOFT,
-        ),
+        _SEND_AS,
     ),
     Answer(
         "Microsoft",
@@ -174,12 +177,7 @@ MICROSOFT_ANSWERS = (
         r"Recipient address rejected: Access denied",
         "550 5.4.1 Recipient address rejected: Access denied. AS(201806281) "
         "[DM6NAM12FT056.eop-nam12.prod.protection.outlook.com]",
-        Meaning(
-            "The recipient's organisation has no such address in Microsoft 365.",
-            "recipient",
-            REMOVE,
-            MICROSOFT,
-        ),
+        _NO_SUCH_ADDRESS,
     ),
     Answer(
         "Microsoft",
@@ -199,12 +197,7 @@ MICROSOFT_ANSWERS = (
         ("1.10",),
         r"RESOLVER\.ADR|recipient not found",
         "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient user@example.com not found by SMTP address lookup",
-        Meaning(
-            "The recipient's organisation has no such address in Microsoft 365.",
-            "recipient",
-            REMOVE,
-            MICROSOFT,
-        ),
+        _NO_SUCH_ADDRESS,
     ),
     Answer(
         "Microsoft",
@@ -286,22 +279,20 @@ MICROSOFT_ANSWERS = (
         "network",
         "Have whoever runs the sending server give it its own host name.",
     ),
-    _microsoft(
-        "7.507",
+    Answer(
+        "Microsoft",
+        ("7.507",),
         r"rejected by recipient",
         "550 5.7.507 Access denied, rejected by recipient",
-        "The recipient's organisation blocks the IP address that the mail came from.",
-        "recipient",
-        "Ask the recipient by another way to allow it.",
+        _BLOCKED,
     ),
-    _microsoft(
-        "7.513",
+    Answer(
+        "Microsoft",
+        ("7.513",),
         r"Customer Block list|outlook|microsoft",
         "550 5.7.513 Service unavailable, Client host [192.0.2.24] blocked by example.com using Customer Block list "
         "(AS16012607)",
-        "The recipient's organisation blocks the IP address that the mail came from.",
-        "recipient",
-        "Ask the recipient by another way to allow it.",
+        _BLOCKED,
     ),
     _microsoft(
         "7.510",

@@ -5,7 +5,18 @@
 
 from __future__ import annotations
 
-from engine.smtp.meanings import AGAIN, AUTHENTICATE, LOOKED_UP, NO_HOST_NAME, REMOVE, Answer, Fault, Meaning, Source
+from engine.smtp.meanings import (
+    AGAIN,
+    AUTHENTICATE,
+    LOOKED_UP,
+    NO_HOST_NAME,
+    REMOVE,
+    Answer,
+    Fault,
+    Meaning,
+    Source,
+    known,
+)
 
 _YAHOO = Source("https://senders.yahooinc.com/smtp-error-codes/", LOOKED_UP)
 _APPLE = Source("https://support.apple.com/102322", LOOKED_UP)
@@ -18,7 +29,7 @@ _MIMECAST = Source(
 
 
 def _of(provider: str, source: Source, words: str, said: str, what: str, fault: Fault, todo: str) -> Answer:
-    return Answer(provider, (), words, said, Meaning(what, fault, todo, source))
+    return known(provider, source, "", words, said, what, fault, todo)
 
 
 PROVIDER_ANSWERS = (
