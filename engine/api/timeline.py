@@ -22,7 +22,7 @@ from engine.http import paging
 from engine.http.account_tokens import Access
 from engine.http.operation import operation
 from engine.isotime import iso
-from engine.model.message import Message, Recipient
+from engine.model.message import NOT_SENT, Message, Recipient
 from engine.schema.explain import Explain
 from engine.schema.mail_events import MailAddress
 from engine.schema.outbox import QueueId
@@ -39,7 +39,7 @@ NOT_FOUND = (
 )
 MOST_RECIPIENTS = 100
 LONGEST_TEXT = 500
-SUPPRESSED = "Not sent: suppressed"
+SUPPRESSED = f"{NOT_SENT} suppressed"
 _TYPES = {
     "messageSent": "sent",
     "messageDeliveryError": "deliveryError",

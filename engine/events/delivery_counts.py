@@ -17,7 +17,7 @@ from functools import partial
 
 from engine.counting import Histogram
 from engine.mail.bounce_categories import bounce_type, category
-from engine.model.message import Message, Recipient
+from engine.model.message import NOT_SENT, Message, Recipient
 from engine.model.message_states import State
 from engine.store import delivery_figures
 from engine.store.delivery_figures import DAY, HOUR, MOST_DOMAINS, OTHER, Counts
@@ -34,8 +34,6 @@ SENT, FAILED, BOUNCED = "sent/", "failed/", "bounced/"
 """Beginnings: of `sent/3` (the class of its time), `failed/hard/user_unknown`, `bounced/soft/mailbox_full`."""
 NO_REPLY = "no_reply"
 """The category of what was given up without any server's word."""
-NOT_SENT = "Not sent:"
-"""Begins what is said of recipients who were left out, and are not counted."""
 CATEGORIZED = 100
 """Failed recipients of one judgement whose replies are read; the others count like the last of these."""
 _LONGEST_DOMAIN = 253

@@ -20,6 +20,8 @@ class OnDoubt(StrEnum):
 
 IfSuppressed = Literal["skip", "fail", "send"]
 """What to do with a suppressed recipient: leave it out, send to nobody, send all the same."""
+NOT_SENT = "Not sent:"
+"""Begins the response of a recipient who was left out, in place of a server's."""
 
 
 class LaneId(NamedTuple):

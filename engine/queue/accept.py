@@ -16,7 +16,7 @@ import trio
 
 from engine.errors import Problem, StorageFailed
 from engine.mail.compose import Composed
-from engine.model.message import Message
+from engine.model.message import NOT_SENT, Message
 from engine.model.message_states import State
 from engine.queue.idempotency import repeated
 from engine.queue.schedule import Schedule
@@ -168,8 +168,10 @@ def _insert(tx: Tx, taken: Sequence[Incoming], spooled: Sequence[str | None]) ->
     rows = messages.insert(tx, [(each.message, each.recipients) for each in taken], State.QUEUED)
     bodies.insert(tx, zip(rows, map(_body, taken, spooled), strict=True))
     for row, each in zip(rows, taken, strict=True):
-        left_out = [(one.address, f"Not sent: suppressed ({one.reason})") for one in each.suppressed if not one.is_sent]
-        messages.add_failed(tx, row, len(each.recipients), left_out)
+        if each.suppressed:
+            left_out = [one for one in each.suppressed if not one.is_sent]
+            said = [(one.address, f"{NOT_SENT} suppressed ({one.reason})") for one in left_out]
+            messages.add_failed(tx, row, len(each.recipients), said)
         for after in each.after:
             if not follow_ups.insert(tx, row, each.message.account, *after) and after.what == "draft":
                 raise Problem(409, "The draft has been submitted already, and is not sent yet", code="DraftSubmitted")

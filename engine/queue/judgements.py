@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from engine.model.message import Message, Recipient
+from engine.model.message import NOT_SENT, Message, Recipient
 from engine.model.message_states import ENDED, State, message_state
 from engine.queue import doubt, outcome_events
 from engine.queue.outcome import Judgement, replaced
@@ -82,9 +82,9 @@ def left_out(
     message: Message, recipients: Sequence[Recipient], reasons: Mapping[str, str], now: float, *, evidence: bool
 ) -> Judgement:
     """Those in `reasons` fail, each for its reason, without a further attempt."""
-    said = {False: "Not sent", True: f"{UNKNOWN.text}, and it is not sent again"}
+    said = {False: NOT_SENT, True: f"{UNKNOWN.text}, and it is not sent again:"}
     ending = [
-        _as(each, State.FAILED, f"{said[each.state == State.IN_DOUBT]}: {reasons[each.address]}")
+        _as(each, State.FAILED, f"{said[each.state == State.IN_DOUBT]} {reasons[each.address]}")
         for each in recipients
         if each.address in reasons
     ]
